@@ -1,0 +1,1 @@
+"""Assertions for health checks, one subject a module."""

@@ -1,0 +1,1 @@
+"""Ready-made health checks, one subject a module."""

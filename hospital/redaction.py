@@ -1,0 +1,90 @@
+"""Keep secrets, control characters and floods of text out of everything that is shown.
+
+Rule: whatever goes in, the text that comes out can be encoded, printed on a terminal and put
+into JSON, and is at most ``LONGEST`` characters.
+"""
+
+import re
+from typing import Any
+
+LONGEST = 4096
+_READ_AT_MOST = 16_384
+_MASK = "***"
+
+_NAMES_OF_SECRETS = (
+    r"(?:pass(?:word|wd|phrase|wort)|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key"
+    r"|credentials?|authorization|signature)"
+)
+_URL_PASSWORD = re.compile(r"(?<=://)([^\s:/@'\"]{0,256}):[^\s'\"<>]{0,512}@")
+_QUERY = re.compile(
+    rf"(?i)([?&;][\w.\-]{{0,64}}{_NAMES_OF_SECRETS}[\w.\-]{{0,32}}=)[^\s&;'\"#<>]+",
+)
+_ASSIGNED = re.compile(
+    rf"(?i)\b([\w.\-]{{0,64}}{_NAMES_OF_SECRETS}['\"]?\s{{0,8}}[=:]\s{{0,8}})"
+    r"(?!\s)(?:'(?:[^'\\]|\\.){0,512}'|\"(?:[^\"\\]|\\.){0,512}\""
+    r"|(?:bearer|basic|token|digest)\s+[^\s,;'\"]+|[^\s,;&'\")\]}]+)",
+)
+_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/=._~\-]{8,}")
+_KNOWN_TOKENS = re.compile(
+    r"\b(?:gh[pousr]_[A-Za-z0-9]{16,}|xox[abprs]-[A-Za-z0-9\-]{10,}|AKIA[A-Z0-9]{16}"
+    r"|sk-[A-Za-z0-9_\-]{16,}|eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{4,}\.[A-Za-z0-9_\-]*)",
+)
+_MAY_HOLD_SECRET = re.compile(
+    rf"(?i)://|{_NAMES_OF_SECRETS}|bearer|basic|gh[pousr]_|xox|AKIA|sk-|eyJ",
+)
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
+)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def redact(text: str) -> str:
+    """Return *text* with passwords and tokens replaced by ``***``.
+
+    Knows passwords in URLs, ``password=…`` as in DSNs, JSON and query strings, authorization
+    headers, and tokens that show by their form.
+
+    >>> redact("cannot reach postgresql://u:s3cret@h/db")
+    'cannot reach postgresql://u:***@h/db'
+    >>> redact("host=h password='s3 cret' user=u")
+    'host=h password=*** user=u'
+    """
+    if not _MAY_HOLD_SECRET.search(text):
+        return text
+    text = _URL_PASSWORD.sub(rf"\1:{_MASK}@", text)
+    text = _QUERY.sub(rf"\1{_MASK}", text)
+    text = _ASSIGNED.sub(rf"\1{_MASK}", text)
+    text = _BEARER.sub(rf"\1 {_MASK}", text)
+    return _KNOWN_TOKENS.sub(_MASK, text)
+
+
+def clean(text: str, longest: int = LONGEST) -> str:
+    r"""Return *text* fit to be shown: redacted, without control characters, cut to *longest*.
+
+    Line feeds and tabs stay; lone surrogates become U+FFFD.
+
+    >>> clean("red \x1b[31malert\x1b[0m " + "x" * 9000)[:13], len(clean("x" * 9000))
+    ('red [31malert', 4096)
+    """
+    readable = text[:_READ_AT_MOST]
+    if not readable.isascii():
+        readable = _SURROGATE.sub("\ufffd", readable)
+    readable = _CONTROL.sub("", readable.replace("\r\n", "\n"))
+    readable = redact(readable)
+    if len(readable) > longest or len(text) > _READ_AT_MOST:
+        note = f" … [cut from {len(text)} characters]"
+        readable = readable[: max(0, longest - len(note))] + note
+    return readable.strip("\n")
+
+
+def clean_line(text: str, longest: int = 300) -> str:
+    """Return *text* as :func:`clean` does, on one line."""
+    return " ".join(clean(text, longest).split())
+
+
+def to_text(value: Any) -> str:
+    """Return ``str(value)``, whatever its ``__str__`` does."""
+    try:
+        return str(value)
+    except BaseException as error:  # noqa: BLE001 - a check's own objects may do anything
+        return f"<{type(value).__name__} whose text cannot be had: {type(error).__name__}>"

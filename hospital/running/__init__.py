@@ -1,0 +1,1 @@
+"""Run checks: in wards, which can be killed, or in threads of this process."""

@@ -1,0 +1,1 @@
+"""Serve the web application: chaussette on gevent."""

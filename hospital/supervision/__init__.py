@@ -1,0 +1,1 @@
+"""What circusd itself imports."""
