@@ -4,7 +4,6 @@ Rule: what a check says reaches that check alone, whatever runs beside it, so it
 context variable and never in a global.
 """
 
-import asyncio
 import functools
 import inspect
 import unittest
@@ -173,11 +172,16 @@ def _refuse_what_cannot_run(target: Any) -> None:
 
 def _let_plain_testcase_await(case: type[unittest.TestCase]) -> None:
     """Make ``async def`` tests of a plain TestCase run, where unittest would never await them."""
-    if issubclass(case, unittest.IsolatedAsyncioTestCase):
+    if manages_own_loop(case):
         return
     for name, method in list(vars(case).items()):
         if name.startswith("test") and inspect.iscoroutinefunction(method):
             setattr(case, name, awaiting(method))
+
+
+def manages_own_loop(case: type[unittest.TestCase]) -> bool:
+    """Return whether *case* awaits its own tests, without importing asyncio to find out."""
+    return any(base.__name__ == "IsolatedAsyncioTestCase" for base in case.__mro__)
 
 
 def awaiting(function: Callable[..., Any]) -> Callable[..., None]:
@@ -185,9 +189,10 @@ def awaiting(function: Callable[..., Any]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> None:
+        import asyncio
+
         asyncio.run(function(*args, **kwargs))
 
-    del run.__wrapped__  # else inspect takes it for a coroutine function
     return run
 
 

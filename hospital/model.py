@@ -163,7 +163,13 @@ class Outcome:
 
     @classmethod
     def of(cls, check: Check, status: Status, reason: str = "", **more: Any) -> Self:
-        """Return an outcome of *check* with what the check says of itself."""
+        """Return an outcome of *check* with what the check says of itself.
+
+        A check of severity ``warning`` that failed or could not tell becomes ``warn``, here
+        and nowhere else.
+        """
+        if check.severity == "warning" and status in {Status.FAIL, Status.ERROR}:
+            status = Status.WARN
         return cls(
             id=check.id,
             title=check.title,

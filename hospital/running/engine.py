@@ -1,0 +1,510 @@
+"""Wards as an engine: which work runs in which ward, and what a dead or silent ward means."""
+
+import os
+import select
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from hospital.model import Check, Outcome
+from hospital.running import protocol
+from hospital.running.drive import Died, Event, Finished, Started, siblings
+from hospital.running.loadable import Load
+from hospital.running.order import Work
+from hospital.running.output import OnOutput
+from hospital.running.places import frames_in_dump, innermost, shown
+from hospital.running.process import WardProcess, make_ends, spawn
+
+THREADS = 64
+_BACKLOG = 128
+_SILENCE_S = 0.5
+_CROWDED_S = 0.03
+_EOF_GRACE_S = 0.2
+_MOST_ALONE = 16
+_ROOM = 1_000_000
+
+
+@dataclass(slots=True, eq=False)
+class Assignment:
+    """A work, and how far a ward has got with it."""
+
+    number: int
+    work: Work
+    remaining: list[str]
+    given_at: float
+    current: str = ""
+    thread: int = 0
+    lost: bool = False
+
+    @property
+    def started(self) -> bool:
+        """Whether the ward has begun it."""
+        return bool(self.current)
+
+    def rest(self, without: Iterable[str] = ()) -> Work | None:
+        """Return what is left to run of it."""
+        left = set(self.remaining) - set(without)
+        checks = tuple(check for check in self.work.checks if check.id in left)
+        return Work(self.work.unit, checks, alone=self.work.alone) if checks else None
+
+
+@dataclass(slots=True, eq=False)
+class Ward:
+    """A ward with what it has been given.
+
+    Attributes:
+        process: The process.
+        load: How far it has got with loading.
+        alone: Whether it was made for one work.
+        condemned: Whether it gets no more work, and dies when its innocent works have ended.
+    """
+
+    process: WardProcess
+    load: Load
+    alone: bool = False
+    condemned: bool = False
+    number: int = 0
+    assignments: dict[int, Assignment] = field(default_factory=dict)
+
+    @property
+    def running(self) -> list[Assignment]:
+        """Works that it has begun, but for those beyond their deadline."""
+        return [each for each in self.assignments.values() if each.started and not each.lost]
+
+    @property
+    def waiting(self) -> list[Assignment]:
+        """Works that it has not begun."""
+        return [each for each in self.assignments.values() if not each.started]
+
+
+class WardEngine:
+    """Wards as an engine of :class:`hospital.running.drive.Driver`.
+
+    Args:
+        load: What each ward has to load, and which modules it must not.
+        jobs: The most checks at a time.
+        nice: How much wards yield to other processes.
+        token: In the environment of each ward.
+        on_output: Called with what checks print.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Load],
+        *,
+        jobs: int | None,
+        nice: int,
+        token: str,
+        on_output: OnOutput,
+    ) -> None:
+        self._make_load = load
+        self._threads = min(jobs or THREADS, THREADS)
+        self._most_wards = min(4, os.cpu_count() or 1, -(-(jobs or 4 * THREADS) // THREADS))
+        self._most_alone = min(jobs or _MOST_ALONE, _MOST_ALONE)
+        self._nice = nice
+        self._token = token
+        self._on_output = on_output
+        self.wards: list[Ward] = []
+        self.zygote: Ward | None = None
+        self.undead: dict[str, tuple[float, int]] = {}
+        self.retire_after = False
+        self._queue: deque[Work] = deque()
+        self._alone_queue: deque[Work] = deque()
+        self._number = 0
+        self._events: list[Event] = []
+
+    # What the driver asks for
+
+    @property
+    def room(self) -> int:
+        """How many more works it takes now."""
+        return _ROOM
+
+    @property
+    def busy(self) -> bool:
+        """Whether a work that it took has not ended."""
+        return bool(
+            self._queue
+            or self._alone_queue
+            or any(not each.lost for ward in self.wards for each in ward.assignments.values())
+        )
+
+    def submit(self, work: Work) -> None:
+        """Take a work."""
+        (self._alone_queue if work.alone else self._queue).append(work)
+
+    def hanging_since(self, check_id: str) -> float | None:
+        """Return since when an instance that could not be killed hangs."""
+        from hospital.running.process import is_alive
+
+        since, pid = self.undead.get(check_id, (None, 0))
+        if since is not None and not is_alive(pid):
+            del self.undead[check_id]
+            return None
+        return since
+
+    def wait(self, seconds: float) -> list[Event]:
+        """Return what happened, waiting at most *seconds* for the first event."""
+        self._dispatch()
+        self._poll(seconds)
+        self._bury()
+        events, self._events = self._events, []
+        return events
+
+    def expire(self, check_id: str, phase: str) -> tuple[str, list[str]]:
+        """Say where the check hangs; let its ward die, and the rest of its work run elsewhere."""
+        for ward in self.wards:
+            for assignment in ward.assignments.values():
+                if assignment.current == check_id and not assignment.lost:
+                    return self._expire(ward, assignment, check_id, phase)
+        for work in list(self._alone_queue):
+            if work.checks[0].id == check_id:
+                self._alone_queue.remove(work)
+                self._requeue(_without(work, [check_id]), alone=True)
+        return "", []
+
+    # Wards
+
+    def load_first(self) -> Load:
+        """Load in a ward, in as many as it takes, and return what it found."""
+        ward = self._regular() or self._start()
+        while True:
+            if ward.load.done:
+                return ward.load
+            self._poll(0.05)
+            self._bury()
+            if ward not in self.wards:
+                ward = self._start()
+
+    def settle(self) -> None:
+        """End the wards that a run has spoiled; keep the others for the next."""
+        for ward in list(self.wards):
+            if ward.condemned or ward.alone or ward.assignments:
+                self._kill(ward)
+
+    def close(self) -> None:
+        """End all wards: those at rest leave by themselves, the others are killed."""
+        at_rest = [ward for ward in self.wards if ward.load.done and not ward.assignments]
+        if self.zygote is not None and self.zygote.load.done:
+            at_rest.append(self.zygote)
+        for ward in at_rest:
+            ward.process.send("bye")
+        deadline = time.monotonic() + _EOF_GRACE_S
+        while time.monotonic() < deadline:
+            if all(ward.process.poll_exit() for ward in at_rest if not ward.process.forked):
+                break
+            time.sleep(0.001)
+        for ward in list(self.wards):
+            self._kill(ward)
+        if self.zygote is not None:
+            self.zygote.process.kill()
+            self.zygote.process.close()
+            self.zygote = None
+        self._queue.clear()
+        self._alone_queue.clear()
+
+    @property
+    def pids(self) -> set[int]:
+        """The processes that belong here."""
+        wards = [*self.wards, *([self.zygote] if self.zygote else [])]
+        return {ward.process.pid for ward in wards}
+
+    def _regular(self) -> Ward | None:
+        usable = (ward for ward in self.wards if not ward.alone and not ward.condemned)
+        return next(usable, None)
+
+    def _start(self, *, alone: bool = False) -> Ward:
+        ward = Ward(spawn(self._token, self._nice), self._make_load(), alone=alone)
+        ward.process.send(*ward.load.request())
+        self.wards.append(ward)
+        return ward
+
+    def _dispatch(self) -> None:
+        self._dispatch_regular()
+        self._dispatch_alone()
+
+    def _dispatch_regular(self) -> None:
+        if not self._queue:
+            return
+        now = time.monotonic()
+        usable = [
+            ward
+            for ward in self.wards
+            if not ward.alone and not ward.condemned and not _is_quiet(ward, now)
+        ]
+        for ward in usable:
+            if ward.load.done:
+                self._give(ward, now)
+        if not self._queue or len(usable) >= self._most_wards:
+            return
+        if any(not ward.load.done for ward in usable):
+            return
+        oldest = min((each.given_at for w in usable for each in w.running), default=0.0)
+        if not usable or (oldest and now - oldest > _CROWDED_S):
+            self._start()
+
+    def _give(self, ward: Ward, now: float) -> None:
+        works = []
+        while self._queue and len(ward.assignments) < self._threads + _BACKLOG:
+            works.append(self._assign(ward, self._queue.popleft(), now))
+        if works:
+            ward.process.send("run", self._threads, works)
+
+    def _assign(self, ward: Ward, work: Work, now: float) -> tuple[int, list[str]]:
+        self._number += 1
+        ids = [check.id for check in work.checks]
+        assignment = Assignment(self._number, work, list(ids), now)
+        if not ward.running:
+            ward.process.heard_at = now
+        ward.assignments[self._number] = assignment
+        return self._number, ids
+
+    def _dispatch_alone(self) -> None:
+        if not self._alone_queue:
+            return
+        if self.zygote is None:
+            self.zygote = Ward(spawn(self._token, self._nice), self._make_load())
+            self.zygote.process.send(*self.zygote.load.request())
+        if not self.zygote.load.done:
+            return
+        now = time.monotonic()
+        while self._alone_queue and sum(ward.alone for ward in self.wards) < self._most_alone:
+            ward = self._fork(self.zygote) if self.zygote.load.forkable else None
+            if ward is None:
+                ward = self._start(alone=True)
+            work = self._alone_queue.popleft()
+            ward.process.send("run", 1, [self._assign(ward, work, now)])
+
+    def _fork(self, zygote: Ward) -> Ward | None:
+        ends = make_ends()
+        self._number += 1
+        taken = zygote.process.send_descriptors(ends.theirs, "fork", self._number)
+        ends.close_theirs()
+        if not taken:
+            ends.ward.close()
+            return None
+        ends.ward.forked = True
+        ward = Ward(ends.ward, zygote.load, alone=True, number=self._number)
+        self.wards.append(ward)
+        return ward
+
+    # What wards say
+
+    def _poll(self, seconds: float) -> None:
+        poller = select.poll()
+        owners: dict[int, Ward] = {}
+        wards = [*self.wards, *([self.zygote] if self.zygote else [])]
+        for ward in wards:
+            process = ward.process
+            if not process.eof:
+                owners[process.channel] = ward
+                writes = select.POLLOUT if process.has_unsent else 0
+                poller.register(process.channel, select.POLLIN | writes)
+            owners[process.output] = ward
+            poller.register(process.output, select.POLLIN)
+        patience = max(0, int(seconds * 1000 + 0.999))
+        for descriptor, _mask in poller.poll(patience):
+            ward = owners[descriptor]
+            if descriptor == ward.process.channel:
+                ward.process.flush()
+                for frame in ward.process.read():
+                    self._hear(ward, frame)
+            else:
+                self._take_output(ward)
+
+    def _hear(self, ward: Ward, frame: protocol.Frame) -> None:
+        word, *rest = frame
+        if word in {"loading", "loaded"}:
+            ward.load.hear(frame)
+        elif word == "output":
+            self._on_output(str(rest[0]), str(rest[1]))
+        elif word != "tick":
+            hear = getattr(self, f"_hear_{word}")
+            hear(ward, *rest)
+
+    def _hear_started(self, ward: Ward, number: int, *what: Any) -> None:
+        check_id, phase, thread, at = what
+        assignment = ward.assignments.get(number)
+        if assignment is not None and not assignment.lost:
+            assignment.current, assignment.thread = check_id, thread
+            self._events.append(Started(check_id, phase, at))
+
+    def _hear_dropped(self, ward: Ward, numbers: list[int]) -> None:
+        for number in numbers:
+            assignment = ward.assignments.pop(number, None)
+            if assignment is not None:
+                self._requeue(assignment.rest(), front=True)
+
+    def _hear_forked(self, _zygote: Ward, number: int, pid: int) -> None:
+        for each in self.wards:
+            if each.number == number:
+                each.process.pid = pid
+
+    def _hear_gone(self, _zygote: Ward, pid: int, status: int) -> None:
+        for each in self.wards:
+            if each.process.pid == pid:
+                each.process.status = status
+
+    def _hear_failed(self, ward: Ward, number: int, reason: str) -> None:
+        self._hear_ended(ward, number, reason)
+
+    def _hear_finished(self, ward: Ward, number: int, wire: dict[str, object]) -> None:
+        assignment = ward.assignments.get(number)
+        if assignment is None or assignment.lost:
+            return
+        outcome = Outcome.from_wire(wire)
+        if outcome.id in assignment.remaining:
+            assignment.remaining.remove(outcome.id)
+        self._events.append(Finished(outcome))
+
+    def _hear_ended(self, ward: Ward, number: int, reason: str = "") -> None:
+        assignment = ward.assignments.pop(number, None)
+        if assignment is None or assignment.lost:
+            return
+        for left in assignment.remaining:
+            self._events.append(Died(left, f"hospital could not run it: {reason}"))
+        if ward.alone:
+            self._kill(ward)
+
+    def _take_output(self, ward: Ward) -> None:
+        text = ward.process.read_output()
+        if not text:
+            return
+        running = ward.running
+        name = running[0].current if len(running) == 1 else f"ward {ward.process.pid}"
+        self._on_output(name, text.rstrip("\n"))
+
+    # What becomes of them
+
+    def _bury(self) -> None:
+        """Deal with wards that have died, lost their channel or fallen silent."""
+        now = time.monotonic()
+        if self.zygote is not None and (self.zygote.process.eof or self.zygote.load.overdue(now)):
+            self.zygote.load.blame(self._how_it_ended(self.zygote, now))
+            self.zygote.process.kill()
+            self.zygote.process.close()
+            self.zygote = None
+        for ward in list(self.wards):
+            if _is_over(ward, now):
+                for frame in ward.process.read():
+                    self._hear(ward, frame)
+                self._died(ward, self._how_it_ended(ward, now))
+            elif ward.condemned and not ward.running and not ward.waiting:
+                self._kill(ward)
+            elif self._is_silent(ward, now):
+                self._scatter(ward)
+
+    def _is_silent(self, ward: Ward, now: float) -> bool:
+        if ward.alone or now - ward.process.heard_at < _SILENCE_S:
+            return False
+        return len(ward.assignments) > 1
+
+    def _scatter(self, ward: Ward) -> None:
+        """Kill a silent ward; run what it had begun alone, and the rest again."""
+        assignments = list(ward.assignments.values())
+        self._kill(ward)
+        for assignment in reversed(assignments):
+            if not assignment.lost:
+                self._requeue(assignment.rest(), alone=assignment.started, front=True)
+
+    def _died(self, ward: Ward, how: str) -> None:
+        if not ward.load.done:
+            ward.load.blame(how)
+        assignments = list(ward.assignments.values())
+        begun = ward.running
+        self._kill(ward)
+        if ward.alone and not begun:
+            begun = assignments[:1]
+        culprit = begun[0] if len(begun) == 1 else None
+        for assignment in reversed(assignments):
+            if assignment.lost:
+                continue
+            blamed: list[str] = []
+            if assignment is culprit:
+                blamed = [assignment.current or assignment.remaining[0]]
+                self._events.append(Died(blamed[0], how))
+            alone = ward.alone or assignment.started
+            self._requeue(assignment.rest(without=blamed), alone=alone, front=True)
+
+    def _how_it_ended(self, ward: Ward, now: float) -> str:
+        process = ward.process
+        if not ward.load.done and not process.eof and not process.poll_exit():
+            frames = frames_in_dump(process.stacks(), 0)
+            place = innermost(frames)
+            where = f" at {shown(place)}" if place else ""
+            return f"did not finish within {ward.load.patience_s:g} s{where}"
+        if process.garbled:
+            return "the check wrote into the channel of its ward"
+        status = process.status
+        if status is None and process.eof and now - process.eof_at > _EOF_GRACE_S:
+            return "the check closed descriptors that are not its own"
+        return how_it_ended(status)
+
+    def _expire(
+        self, ward: Ward, assignment: Assignment, check_id: str, phase: str
+    ) -> tuple[str, list[str]]:
+        place = innermost(frames_in_dump(ward.process.stacks(), assignment.thread))
+        assignment.lost = True
+        kept_back = siblings(check_id, phase, assignment.remaining)
+        rest = assignment.rest(without=[check_id, *kept_back])
+        others = [each for each in kept_back if each != check_id]
+        if not ward.condemned:
+            ward.condemned = True
+            ward.process.send("drop")
+        if not ward.running and not ward.waiting:
+            self._kill(ward, culprit=check_id)
+        self._requeue(rest, alone=ward.alone, front=True)
+        return (shown(place) if place else ""), others
+
+    def _kill(self, ward: Ward, culprit: str = "") -> None:
+        if not ward.process.kill() and culprit:
+            self.undead[culprit] = (time.time(), ward.process.pid)
+        self._take_output(ward)
+        ward.process.close()
+        if ward in self.wards:
+            self.wards.remove(ward)
+
+    def _requeue(self, work: Work | None, *, alone: bool = False, front: bool = False) -> None:
+        if work is None:
+            return
+        queue = self._alone_queue if alone or work.alone else self._queue
+        if front:
+            queue.appendleft(work)
+        else:
+            queue.append(work)
+
+
+def _is_over(ward: Ward, now: float) -> bool:
+    process = ward.process
+    if process.poll_exit():
+        return True
+    return ward.load.overdue(now) or (process.eof and now - process.eof_at > _EOF_GRACE_S)
+
+
+def _is_quiet(ward: Ward, now: float) -> bool:
+    """Return whether a working ward has missed ticks, so that it had better get no more work."""
+    return bool(ward.running) and now - ward.process.heard_at > _SILENCE_S / 2
+
+
+def how_it_ended(status: int | None) -> str:
+    """Return what a wait status says of the check that ran."""
+    if status is None:
+        return "the check ended its process"
+    code = os.waitstatus_to_exitcode(status)
+    if code == protocol.LOST_CHANNEL_EXIT:
+        return "the check closed descriptors that are not its own"
+    if code >= 0:
+        return f"the check ended its process (exit {code})"
+    try:
+        name = f", {signal.Signals(-code).name}"
+    except ValueError:
+        name = ""
+    return f"the check ended its process (signal {-code}{name})"
+
+
+def _without(work: Work, ids: Iterable[str]) -> Work | None:
+    left: tuple[Check, ...] = tuple(check for check in work.checks if check.id not in set(ids))
+    return Work(work.unit, left, alone=work.alone) if left else None

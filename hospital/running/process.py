@@ -1,0 +1,287 @@
+"""One ward as its parent sees it: descriptors, frames, signals, exit status.
+
+Rule: nothing here blocks, but for the fraction of a second that a killed process takes to die.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hospital.errors import WardError
+from hospital.running import protocol
+from hospital.settings import WARD_VARIABLE
+
+_READ = 1 << 18
+_DEATH_S = 1.0
+_DUMP_S = 0.15
+_DUMP_QUIET_S = 0.02
+
+
+@dataclass(slots=True, eq=False)
+class WardProcess:
+    """A ward process.
+
+    Attributes:
+        pid: Its process id, 0 until a zygote has forked it.
+        channel: Our end of the socket pair.
+        lifeline: Our end of the pipe whose closing kills the ward.
+        dump: Where its stacks can be read.
+        output: Where what it writes to descriptors 1 and 2 can be read.
+        forked: Whether a zygote is its parent, so that we cannot wait for it.
+        status: Wait status once it has ended.
+        heard_at: Monotonic time of the latest word from it.
+        eof: Whether its channel is closed.
+    """
+
+    channel: int
+    lifeline: int
+    dump: int
+    output: int
+    pid: int = 0
+    forked: bool = False
+    status: int | None = None
+    heard_at: float = field(default_factory=time.monotonic)
+    eof: bool = False
+    garbled: bool = False
+    eof_at: float = 0.0
+    _decoder: protocol.Decoder = field(default_factory=protocol.Decoder)
+    _unsent: bytearray = field(default_factory=bytearray)
+
+    def send(self, *frame: object) -> None:
+        """Send *frame*, now or as soon as the ward reads."""
+        self._unsent += protocol.encode(*frame)
+        self.flush()
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether something waits to be sent."""
+        return bool(self._unsent) and not self.eof
+
+    def flush(self) -> None:
+        """Send what waits, as far as the ward takes it."""
+        try:
+            while self._unsent:
+                sent = os.write(self.channel, self._unsent)
+                del self._unsent[:sent]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._note_eof()
+
+    def send_descriptors(self, descriptors: list[int], *frame: object) -> bool:
+        """Send *frame* with *descriptors*; return whether the ward took it."""
+        self.flush()
+        if self._unsent or self.eof:
+            return False
+        with socket.socket(fileno=os.dup(self.channel)) as channel:
+            try:
+                socket.send_fds(channel, [protocol.encode(*frame)], descriptors)
+            except OSError:
+                return False
+        return True
+
+    def read(self) -> Iterator[protocol.Frame]:
+        """Yield the frames that have come."""
+        while not self.eof:
+            try:
+                data = os.read(self.channel, _READ)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._note_eof()
+                return
+            self.heard_at = time.monotonic()
+            try:
+                yield from self._decoder.feed(data)
+            except WardError:
+                self.garbled = True
+                self._note_eof()
+            if len(data) < _READ:
+                return
+
+    def read_output(self) -> str:
+        """Return what came out of descriptors 1 and 2."""
+        return _drain(self.output)
+
+    def stacks(self) -> str:
+        """Return the stacks of all threads, as faulthandler writes them without any lock."""
+        if not self.pid or self.status is not None:
+            return ""
+        _drain(self.dump)
+        with contextlib.suppress(OSError):
+            os.kill(self.pid, protocol.DUMP_SIGNAL)
+        dumped: list[str] = []
+        end = time.monotonic() + _DUMP_S
+        poller = select.poll()
+        poller.register(self.dump, select.POLLIN)
+        while (left := end - time.monotonic()) > 0:
+            patience = min(left, _DUMP_QUIET_S) if dumped else left
+            if not poller.poll(max(1, int(patience * 1000))):
+                if dumped:
+                    break
+                continue
+            text = _drain(self.dump)
+            if not text:
+                break
+            dumped.append(text)
+        return "".join(dumped)
+
+    def poll_exit(self) -> bool:
+        """Return whether it has ended; its status is known then, where it can be."""
+        if self.status is None and self.pid and not self.forked:
+            try:
+                done, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:
+                self.status = 0
+            else:
+                if done:
+                    self.status = status
+        return self.status is not None
+
+    def kill(self) -> bool:
+        """Kill it with its whole process group, and wait until it is dead.
+
+        Returns:
+            Whether it is; a process in uninterruptible input or output is not.
+        """
+        if not self.pid:
+            return True
+        for end in (os.killpg, os.kill):
+            with contextlib.suppress(OSError):
+                end(self.pid, signal.SIGKILL)
+        deadline = time.monotonic() + _DEATH_S
+        pause = 0.0005
+        while not (self.poll_exit() or (self.forked and not is_alive(self.pid))):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(pause)
+            pause = min(pause * 2, 0.02)
+        return True
+
+    def close(self) -> None:
+        """Close our descriptors; whatever is left of it is killed by that."""
+        for descriptor in (self.channel, self.lifeline, self.dump, self.output):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        self.eof = True
+
+    def _note_eof(self) -> None:
+        if not self.eof:
+            self.eof = True
+            self.eof_at = time.monotonic()
+
+
+@dataclass(slots=True)
+class Ends:
+    """The descriptors of a ward: ours, and those it gets."""
+
+    ward: WardProcess
+    channel: int
+    lifeline: int
+    dump: int
+    output: int
+
+    @property
+    def theirs(self) -> list[int]:
+        """Those of the ward: channel, lifeline, dump, output."""
+        return [self.channel, self.lifeline, self.dump, self.output]
+
+    def close_theirs(self) -> None:
+        """Close the ward's ends in this process, once it has its own."""
+        for descriptor in self.theirs:
+            os.close(descriptor)
+
+
+def make_ends() -> Ends:
+    """Open the descriptors of a new ward."""
+    ours, theirs = socket.socketpair()
+    channel, their_channel = ours.detach(), theirs.detach()
+    their_lifeline, lifeline = os.pipe()
+    dump, their_dump = os.pipe()
+    output, their_output = os.pipe()
+    for descriptor in (channel, dump, output):
+        os.set_blocking(descriptor, False)
+    os.set_blocking(their_channel, True)
+    ward = WardProcess(channel=channel, lifeline=lifeline, dump=dump, output=output)
+    return Ends(ward, their_channel, their_lifeline, their_dump, their_output)
+
+
+def spawn(token: str, nice: int) -> WardProcess:
+    """Start a ward in a clean interpreter, in a session of its own.
+
+    Args:
+        token: Put into its environment, so that all that descends from it can be found.
+        nice: How much it yields to other processes.
+    """
+    import fcntl
+
+    ends = make_ends()
+    spare = [
+        fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, protocol.LOWEST_SPARE_FD)
+        for descriptor in ends.theirs
+    ]
+    channel, lifeline, dump, output = spare
+    environment = {**os.environ, WARD_VARIABLE: token}
+    environment.pop("PYTHONOPTIMIZE", None)  # with it, assert would assert nothing
+    try:
+        ends.ward.pid = os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-P", "-m", "hospital.running.ward", str(nice)],
+            environment,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, output, 1),
+                (os.POSIX_SPAWN_DUP2, output, 2),
+                (os.POSIX_SPAWN_DUP2, channel, protocol.CHANNEL_FD),
+                (os.POSIX_SPAWN_DUP2, lifeline, protocol.LIFELINE_FD),
+                (os.POSIX_SPAWN_DUP2, dump, protocol.DUMP_FD),
+            ],
+            setsid=True,
+            setsigmask=(),
+        )
+    except OSError as error:
+        ends.ward.close()
+        raise WardError(
+            "cannot start a ward with", f"{sys.executable}: {error.strerror}"
+        ) from error
+    finally:
+        for descriptor in spare:
+            os.close(descriptor)
+        ends.close_theirs()
+    return ends.ward
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether a process is there and no zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return not Path("/proc/self").exists() and _answers(pid)
+    return stat.rpartition(b") ")[2][:1] not in b"ZX"
+
+
+def _answers(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def _drain(descriptor: int) -> str:
+    taken = bytearray()
+    try:
+        while data := os.read(descriptor, _READ):
+            taken += data
+    except OSError:
+        pass
+    return taken.decode(errors="replace")
