@@ -34,9 +34,15 @@ def make_executor(
     """
     one_of("executor", kind, EXECUTORS)
     if kind == "ward" or (kind == "auto" and is_patched()):
+        from hospital.running.process import new_token, spawn
+
+        token = new_token()
+        first = spawn(token, nice)  # it starts while the rest is imported here
         from hospital.running.wards import WardExecutor
 
-        return WardExecutor(timeout_s=timeout_s, jobs=jobs, nice=nice, on_output=on_output)
+        return WardExecutor(
+            timeout_s=timeout_s, jobs=jobs, nice=nice, on_output=on_output, started=(token, first)
+        )
     from hospital.running.threads import ThreadExecutor
 
     return ThreadExecutor(timeout_s=timeout_s, jobs=jobs, on_output=on_output)

@@ -80,37 +80,45 @@ class Ward:
         return [each for each in self.assignments.values() if not each.started]
 
 
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How wards are run.
+
+    Attributes:
+        jobs: The most checks at a time; None for as many as are useful.
+        nice: How much wards yield to other processes, 0 to 19.
+        token: In the environment of each ward.
+        on_output: Called with the id of a check and text that it printed.
+    """
+
+    jobs: int | None
+    nice: int
+    token: str
+    on_output: OnOutput
+
+
 class WardEngine:
     """Wards as an engine of :class:`hospital.running.drive.Driver`.
 
     Args:
         load: What each ward has to load, and which modules it must not.
-        jobs: The most checks at a time.
-        nice: How much wards yield to other processes.
-        token: In the environment of each ward.
-        on_output: Called with what checks print.
+        manner: How wards are run.
+        first: A ward that has been started already and has loaded nothing.
     """
 
     def __init__(
-        self,
-        load: Callable[[], Load],
-        *,
-        jobs: int | None,
-        nice: int,
-        token: str,
-        on_output: OnOutput,
+        self, load: Callable[[], Load], manner: Manner, first: WardProcess | None = None
     ) -> None:
+        jobs = manner.jobs
         self._make_load = load
+        self._manner = manner
+        self._first = first
         self._threads = min(jobs or THREADS, THREADS)
         self._most_wards = min(4, os.cpu_count() or 1, -(-(jobs or 4 * THREADS) // THREADS))
         self._most_alone = min(jobs or _MOST_ALONE, _MOST_ALONE)
-        self._nice = nice
-        self._token = token
-        self._on_output = on_output
         self.wards: list[Ward] = []
         self.zygote: Ward | None = None
         self.undead: dict[str, tuple[float, int]] = {}
-        self.retire_after = False
         self._queue: deque[Work] = deque()
         self._alone_queue: deque[Work] = deque()
         self._number = 0
@@ -206,6 +214,13 @@ class WardEngine:
         self._queue.clear()
         self._alone_queue.clear()
 
+    def abandon(self) -> None:
+        """Close our descriptors alone: the wards belong to the process that forked this one."""
+        for ward in [*self.wards, *([self.zygote] if self.zygote else [])]:
+            ward.process.close()
+        self.wards.clear()
+        self.zygote = None
+
     @property
     def pids(self) -> set[int]:
         """The processes that belong here."""
@@ -217,10 +232,14 @@ class WardEngine:
         return next(usable, None)
 
     def _start(self, *, alone: bool = False) -> Ward:
-        ward = Ward(spawn(self._token, self._nice), self._make_load(), alone=alone)
+        process, self._first = self._first or self._spawn(), None
+        ward = Ward(process, self._make_load(), alone=alone)
         ward.process.send(*ward.load.request())
         self.wards.append(ward)
         return ward
+
+    def _spawn(self) -> WardProcess:
+        return spawn(self._manner.token, self._manner.nice)
 
     def _dispatch(self) -> None:
         self._dispatch_regular()
@@ -266,7 +285,7 @@ class WardEngine:
         if not self._alone_queue:
             return
         if self.zygote is None:
-            self.zygote = Ward(spawn(self._token, self._nice), self._make_load())
+            self.zygote = Ward(self._spawn(), self._make_load())
             self.zygote.process.send(*self.zygote.load.request())
         if not self.zygote.load.done:
             return
@@ -320,7 +339,7 @@ class WardEngine:
         if word in {"loading", "loaded"}:
             ward.load.hear(frame)
         elif word == "output":
-            self._on_output(str(rest[0]), str(rest[1]))
+            self._manner.on_output(str(rest[0]), str(rest[1]))
         elif word != "tick":
             hear = getattr(self, f"_hear_{word}")
             hear(ward, *rest)
@@ -375,7 +394,7 @@ class WardEngine:
             return
         running = ward.running
         name = running[0].current if len(running) == 1 else f"ward {ward.process.pid}"
-        self._on_output(name, text.rstrip("\n"))
+        self._manner.on_output(name, text.rstrip("\n"))
 
     # What becomes of them
 

@@ -21,7 +21,8 @@ from hospital.settings import WARD_VARIABLE
 _READ = 1 << 18
 _DEATH_S = 1.0
 _DUMP_S = 0.15
-_DUMP_QUIET_S = 0.02
+_DUMP_QUIET_S = 0.005
+_DUMP_FRESH_S = 0.05
 
 
 @dataclass(slots=True, eq=False)
@@ -51,6 +52,7 @@ class WardProcess:
     eof: bool = False
     garbled: bool = False
     eof_at: float = 0.0
+    _dumped: tuple[float, str] = (0.0, "")
     _decoder: protocol.Decoder = field(default_factory=protocol.Decoder)
     _unsent: bytearray = field(default_factory=bytearray)
 
@@ -116,6 +118,13 @@ class WardProcess:
         """Return the stacks of all threads, as faulthandler writes them without any lock."""
         if not self.pid or self.status is not None:
             return ""
+        at, text = self._dumped
+        if time.monotonic() - at > _DUMP_FRESH_S:  # many deadlines may pass at once
+            text = self._dump()
+            self._dumped = time.monotonic(), text
+        return text
+
+    def _dump(self) -> str:
         _drain(self.dump)
         with contextlib.suppress(OSError):
             os.kill(self.pid, protocol.DUMP_SIGNAL)
@@ -213,6 +222,11 @@ def make_ends() -> Ends:
     os.set_blocking(their_channel, True)
     ward = WardProcess(channel=channel, lifeline=lifeline, dump=dump, output=output)
     return Ends(ward, their_channel, their_lifeline, their_dump, their_output)
+
+
+def new_token() -> str:
+    """Return a text that stands in the environment of nothing else."""
+    return f"{os.getpid()}-{os.urandom(8).hex()}"
 
 
 def spawn(token: str, nice: int) -> WardProcess:

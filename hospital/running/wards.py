@@ -1,20 +1,21 @@
 """Run checks in wards: child processes that can be killed, one check at the cost of itself."""
 
 import os
-import secrets
 import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from hospital.model import Outcome, Report, errors
 from hospital.running.drive import Driver
-from hospital.running.engine import WardEngine
+from hospital.running.engine import Manner, WardEngine
 from hospital.running.executor import Catalog, Selection
 from hospital.running.loadable import Broken, Load, Stamp
 from hospital.running.order import Plan
 from hospital.running.output import OnOutput
+from hospital.running.process import WardProcess, new_token
 from hospital.running.selecting import Selected, select
 from hospital.running.sweep import leftovers, reap, sweep
 
@@ -33,6 +34,7 @@ class WardExecutor:
         jobs: The most checks at a time.
         nice: How much the wards yield to other processes, 0 to 19.
         on_output: Called with the id of a check and text that it printed.
+        started: The token, and a ward that was started with it and has loaded nothing yet.
     """
 
     def __init__(
@@ -42,13 +44,14 @@ class WardExecutor:
         jobs: int | None = None,
         nice: int = 0,
         on_output: OnOutput | None = None,
+        started: tuple[str, WardProcess | None] | None = None,
     ) -> None:
         self._timeout_s = timeout_s
-        self._jobs = jobs
-        self._nice = nice
-        self._on_output = on_output or (lambda _id, _text: None)
+        token, self._first = started or (new_token(), None)
+        self._manner = Manner(jobs, nice, token, on_output or (lambda _id, _text: None))
         self._lock = threading.Lock()
-        self._token = f"{os.getpid()}-{secrets.token_hex(8)}"
+        self._pid = os.getpid()
+        self._patience_s = max(timeout_s, _LOAD_PATIENCE_S)
         self._broken = Broken()
         self._engine: WardEngine | None = None
         self._names: tuple[str, ...] = ()
@@ -95,24 +98,29 @@ class WardExecutor:
         return engine, select(catalog, selection)
 
     def _fresh_engine(self, selection: Selection) -> WardEngine:
+        if self._pid != os.getpid():
+            self._begin_anew_after_fork()
         if self._engine is not None and (self._names != selection.names or self._is_stale()):
             self._end()
         if self._engine is None:
             self._names = selection.names
-            self._engine = WardEngine(
-                self._load,
-                jobs=self._jobs,
-                nice=self._nice,
-                token=self._token,
-                on_output=self._on_output,
-            )
+            self._engine = WardEngine(self._load, self._manner, self._first)
+            self._first = None
         return self._engine
+
+    def _begin_anew_after_fork(self) -> None:
+        if self._first is not None:
+            self._first.close()
+        if self._engine is not None:
+            self._engine.abandon()
+        self._pid, self._first, self._engine = os.getpid(), None, None
+        self._manner = replace(self._manner, token=new_token())
 
     def _load(self) -> Load:
         return Load(
             names=self._names,
             path=_absolute_path(),
-            patience_s=max(self._timeout_s, _LOAD_PATIENCE_S),
+            patience_s=self._patience_s,
             broken=self._broken,
         )
 
@@ -126,15 +134,19 @@ class WardExecutor:
     def _tidy(self, engine: WardEngine) -> None:
         """End what the run has spoiled or left behind; what it has not stays warm."""
         engine.settle()
-        if leftovers(self._token, engine.pids):
+        if leftovers(self._manner.token, engine.pids):
             self._end()
         reap(engine.pids)
 
     def _end(self) -> None:
+        if self._first is not None:
+            self._first.kill()
+            self._first.close()
+            self._first = None
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.close()
-            sweep(self._token, engine.pids)
+            sweep(self._manner.token, engine.pids)
 
 
 def _absolute_path() -> tuple[str, ...]:
