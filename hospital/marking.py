@@ -18,6 +18,7 @@ from hospital.durations import parse_duration
 from hospital.errors import MarkingError, SettingError, did_you_mean
 from hospital.model import Measurement, Status
 from hospital.ranges import parse_range
+from hospital.redaction import clean
 
 T = TypeVar("T")
 
@@ -225,7 +226,7 @@ def warn(message: str) -> None:
     """
     notes = _notes.get()
     if notes is None:
-        warnings.warn(str(message), HealthWarning, stacklevel=2)
+        warnings.warn(clean(str(message)), HealthWarning, stacklevel=2)
     elif len(notes.warnings) < _MOST_NOTES:
         notes.warnings.append(str(message))
 

@@ -45,7 +45,7 @@ def parse_range(limit: str | float, name: str = "limit") -> Range:
     """
     if isinstance(limit, bool) or not isinstance(limit, int | float | str):
         raise SettingError(f"{name} is no range:", repr(limit)[:80], _EXAMPLES)
-    text = (f"{limit:g}" if isinstance(limit, float) else str(limit)).strip()
+    text = str(limit).strip()
     body = text.removeprefix("@")
     before, colon, after = body.rpartition(":")
     try:

@@ -15,14 +15,18 @@ _NAMES_OF_SECRETS = (
     r"(?:pass(?:word|wd|phrase|wort)|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key"
     r"|credentials?|authorization|signature)"
 )
-_URL_PASSWORD = re.compile(r"(?<=://)([^\s:/@'\"]{0,256}):[^\s'\"<>]{0,512}@")
 _QUERY = re.compile(
-    rf"(?i)([?&;][\w.\-]{{0,64}}{_NAMES_OF_SECRETS}[\w.\-]{{0,32}}=)[^\s&;'\"#<>]+",
+    rf"(?i)([?&;][\w.\-]{{0,64}}{_NAMES_OF_SECRETS}[\w.\-]{{0,32}}=)[^\s&]+",
 )
+# A value goes on until white space, since a password may hold any other character. Where it is
+# quoted it ends with the quote, which is missing where somebody has cut the text. What the line
+# above has masked keeps the rest of its query.
 _ASSIGNED = re.compile(
     rf"(?i)\b([\w.\-]{{0,64}}{_NAMES_OF_SECRETS}['\"]?\s{{0,8}}[=:]\s{{0,8}})"
-    r"(?!\s)(?:'(?:[^'\\]|\\.){0,512}'|\"(?:[^\"\\]|\\.){0,512}\""
-    r"|(?:bearer|basic|token|digest)\s+[^\s,;'\"]+|[^\s,;&'\")\]}]+)",
+    r"(?!\s|\*\*\*&)(?:'(?:[^'\\]|\\.)*(?:'[^\s,;&)\]}]*|\\?\Z)"
+    r"|\"(?:[^\"\\]|\\.)*(?:\"[^\s,;&)\]}]*|\\?\Z)"
+    r"|(?:bearer|basic|token|digest)\s+\S+|\S+)",
+    re.DOTALL,
 )
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/=._~\-]{8,}")
 _KNOWN_TOKENS = re.compile(
@@ -32,6 +36,8 @@ _KNOWN_TOKENS = re.compile(
 _MAY_HOLD_SECRET = re.compile(
     rf"(?i)://|{_NAMES_OF_SECRETS}|bearer|basic|gh[pousr]_|xox|AKIA|sk-|eyJ",
 )
+_IPV6 = re.compile(r"\[[\dA-Fa-f:.]+\]")
+_WHITE_SPACE = re.compile(r"(\s+)")
 _CONTROL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
 )
@@ -51,11 +57,30 @@ def redact(text: str) -> str:
     """
     if not _MAY_HOLD_SECRET.search(text):
         return text
-    text = _URL_PASSWORD.sub(rf"\1:{_MASK}@", text)
+    if "://" in text and "@" in text:
+        text = "".join(map(_without_url_password, _WHITE_SPACE.split(text)))
     text = _QUERY.sub(rf"\1{_MASK}", text)
     text = _ASSIGNED.sub(rf"\1{_MASK}", text)
     text = _BEARER.sub(rf"\1 {_MASK}", text)
     return _KNOWN_TOKENS.sub(_MASK, text)
+
+
+def _without_url_password(word: str, *, is_cut: bool = False) -> str:
+    """Mask what stands between the first colon of an address and its last ``@``.
+
+    Reads nothing into the characters between, ``/``, ``@`` and quotes included, since people
+    write passwords into addresses unescaped. *is_cut* says that the ``@`` may be missing.
+    """
+    scheme, separator, address = word.partition("://")
+    if not separator:
+        return word
+    user, colon, rest = address.partition(":")
+    if _IPV6.match(address):  # nobody's name
+        return scheme + separator + _without_url_password(address, is_cut=is_cut)
+    _, at, host = rest.rpartition("@")
+    if colon and (at or is_cut):
+        return f"{scheme}://{user}:{_MASK}@{host if at else ''}"
+    return word
 
 
 def clean(text: str, longest: int = LONGEST) -> str:
@@ -70,10 +95,15 @@ def clean(text: str, longest: int = LONGEST) -> str:
     if not readable.isascii():
         readable = _SURROGATE.sub("\ufffd", readable)
     readable = _CONTROL.sub("", readable.replace("\r\n", "\n"))
+    if len(text) > _READ_AT_MOST:
+        *before, last = _WHITE_SPACE.split(readable)
+        readable = "".join([*before, _without_url_password(last, is_cut=True)])
     readable = redact(readable)
     if len(readable) > longest or len(text) > _READ_AT_MOST:
         note = f" … [cut from {len(text)} characters]"
-        readable = readable[: max(0, longest - len(note))] + note
+        if len(note) > longest:
+            note = ""
+        readable = readable[: longest - len(note)] + note
     return readable.strip("\n")
 
 

@@ -82,6 +82,9 @@ class RoutedStream(io.TextIOBase):
         printed.write(str(text))
         return len(text)
 
+    def close(self) -> None:
+        """Leave what is beneath open: it is not ours, and may be closed already."""
+
     def flush(self) -> None:
         """Flush what is beneath."""
         self.stream.flush()
