@@ -251,7 +251,7 @@ def measure(
         fail: Range outside of which the check fails.
 
     Raises:
-        SettingError: If a range is none, or *value* is no number.
+        SettingError: If a range is none, *value* is no number, or 100 names are exceeded.
     """
     if not isinstance(name, str) or not name.strip():
         raise SettingError("measure() needs a name, not", repr(name)[:80])
@@ -262,7 +262,11 @@ def measure(
         if limit is not None and not parse_range(limit, f"limit of {name!r}").holds(value):
             status = judged
     notes = _notes.get()
-    if notes is not None and (name in notes.measurements or len(notes.measurements) < _MOST_NOTES):
+    if notes is not None:
+        if name not in notes.measurements and len(notes.measurements) >= _MOST_NOTES:
+            raise SettingError(
+                "one check measures more than", f"{_MOST_NOTES} names", "split it into several"
+            )
         notes.measurements[name] = Measurement(
             name=name,
             value=value,
