@@ -1,0 +1,209 @@
+"""One run for however many ask at the same time.
+
+Rules: at most one run at a time; nobody waits longer than the request timeout; whatever a run
+does, all who wait for it get an answer.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hospital.durations import format_duration
+from hospital.logs import get_logger
+from hospital.redaction import clean, to_text
+from hospital.running.executor import Executor, Selection
+from hospital.running.output import OnOutput
+from hospital.verdict import http_status
+from hospital.web.answers import SERVER_ERROR, UNAVAILABLE, Answer, fault
+from hospital.web.incidents import Incidents
+from hospital.web.output import CheckOutput
+
+_CLOSE_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is run on demand, and how long its reports are served.
+
+    A report is served again for *ttl_s* after its run has *ended*. With 0 each request gets a
+    run that ended after the request came, with one exception: a run that took so long that
+    somebody went away with a 503 serves one more caller, who comes within *request_timeout_s*
+    of its end. Otherwise nobody would ever see the report of slow checks.
+
+    Attributes:
+        selection: What to run.
+        make_executor: Returns the executor; takes what gets the output of checks. Called in
+            the thread that runs, with the first run of each process.
+        ttl_s: Seconds for which a report is served again.
+        request_timeout_s: Seconds that a caller waits at most.
+        fail_status: HTTP status of a report that is not green.
+        clock: Seconds that only ever grow.
+    """
+
+    selection: Selection
+    make_executor: Callable[[OnOutput], Executor]
+    ttl_s: float = 0.0
+    request_timeout_s: float = 30.0
+    fail_status: int = SERVER_ERROR
+    clock: Callable[[], float] = time.monotonic
+
+
+@dataclass(slots=True)
+class _Flight:
+    """One run, and those who wait for it."""
+
+    landed: threading.Event = field(default_factory=threading.Event)
+    answer: Answer | None = None
+    late: Answer | None = None
+
+
+class SharedRuns:
+    """Runs checks in a thread of its own, one run at a time, and shares each run.
+
+    Args:
+        plan: What to run, and how long its reports are served.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._logger = get_logger("hospital.web")
+        self._incidents = Incidents(self._logger)
+        self._output = CheckOutput(get_logger("hospital.checks"))
+        self._lock = threading.Lock()
+        self._flights: queue.SimpleQueue[_Flight | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._executor: Executor | None = None
+        self._flight: _Flight | None = None
+        self._kept: Answer | None = None
+        self._owed: Answer | None = None
+        self._closed = False
+
+    def get(self) -> Answer:
+        """Return an answer: a kept one, that of the run under way, or of a new one."""
+        kept = self._kept
+        if kept is not None and self._is_younger(kept, self._plan.ttl_s):
+            return kept
+        with self._lock:
+            flight = self._flight
+            if flight is None:
+                ready = self._ready_answer()
+                if ready is not None:
+                    return ready
+                flight = self._flight = _Flight()
+                self._launch(flight)
+        flight.landed.wait(self._plan.request_timeout_s)
+        with self._lock:
+            if flight.answer is not None:
+                return flight.answer
+            if flight.late is None:
+                flight.late = self._late_answer()
+            return flight.late
+
+    def close(self) -> None:
+        """End everything that was started; who asks later gets a 503."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._kept = self._owed = None
+            thread, executor = self._thread, self._executor
+        self._flights.put(None)
+        if executor is not None:
+            try:
+                executor.close()
+            except Exception:
+                self._logger.exception("close_failed")
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(_CLOSE_TIMEOUT_S)
+
+    def _is_younger(self, answer: Answer, limit_s: float) -> bool:
+        return limit_s > 0 and self._plan.clock() - answer.ended_at <= limit_s
+
+    def _ready_answer(self) -> Answer | None:
+        """Return what can be answered without a run, with the lock held."""
+        if self._closed:
+            return self._closing()
+        owed, self._owed = self._owed, None
+        if owed is not None and self._is_younger(owed, self._plan.request_timeout_s):
+            return owed
+        kept = self._kept  # by somebody else, since it was looked at without the lock
+        if kept is not None and self._is_younger(kept, self._plan.ttl_s):
+            return kept
+        return None
+
+    def _launch(self, flight: _Flight) -> None:
+        self._flights.put(flight)
+        if self._thread is None:
+            thread = threading.Thread(target=self._fly, name="hospital-run", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                self._flights.get()
+                self._land(flight, self._failure(error))
+            else:
+                self._thread = thread
+
+    def _fly(self) -> None:
+        # One thread for all runs: who asked may leave, and the run goes on.
+        while (flight := self._flights.get()) is not None:
+            try:
+                answer, is_report = self._run(), True
+            except BaseException as error:  # noqa: BLE001 - all who wait get an answer
+                answer = self._closing() if self._closed else self._failure(error)
+                is_report = False
+            with self._lock:
+                if is_report and not self._closed:
+                    self._kept = answer
+                    self._owed = answer if flight.late is not None else None
+                self._land(flight, answer)
+
+    def _land(self, flight: _Flight, answer: Answer) -> None:
+        flight.answer = answer
+        self._flight = None
+        flight.landed.set()
+
+    def _run(self) -> Answer:
+        began_at = self._plan.clock()
+        if self._executor is None:
+            executor = self._plan.make_executor(self._output)
+            with self._lock:
+                self._executor = executor
+                closed = self._closed
+            if closed:
+                executor.close()
+        try:
+            report = self._executor.run(self._plan.selection)
+        finally:
+            self._output.end_run()
+        ended_at = self._plan.clock()
+        return Answer(
+            report,
+            http_status(report, self._plan.fail_status),
+            incidents=self._incidents.of(report),
+            began_at=began_at,
+            ended_at=ended_at,
+        )
+
+    def _failure(self, error: BaseException) -> Answer:
+        reason = clean(f"{type(error).__name__}: {to_text(error)}")
+        answer = self._fault("The checks can be run.", reason, SERVER_ERROR)
+        self._logger.error("run_failed", exc_info=error)
+        return answer
+
+    def _closing(self) -> Answer:
+        reason = "hospital is closing and runs nothing more; ask another worker, or later"
+        return self._fault("The service is open.", reason, UNAVAILABLE)
+
+    def _late_answer(self) -> Answer:
+        limit = format_duration(self._plan.request_timeout_s)
+        reason = (
+            f"the run did not end within {limit}; it goes on, and its report is for who asks"
+            " next: shorten the timeouts of checks, or raise HOSPITAL_REQUEST_TIMEOUT"
+        )
+        return self._fault(f"The run ends within {limit}.", reason, UNAVAILABLE)
+
+    def _fault(self, title: str, reason: str, code: int) -> Answer:
+        report = fault("run", title, reason, time.time())
+        return Answer(report, code, incidents=Incidents(self._logger).of(report))
