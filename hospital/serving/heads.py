@@ -1,0 +1,151 @@
+"""Read the head of an HTTP request strictly: what is doubtful is refused, not guessed at.
+
+Rule: no I/O here; lines of bytes go in, a ``Head`` comes out or a ``Refusal`` is raised. Where
+two programs could read the same bytes differently (a proxy before us, and us), none of the
+readings is accepted.
+
+Source: RFC 9110 and RFC 9112, 2022.
+"""
+
+import re
+from collections.abc import Sequence
+from urllib.parse import unquote_to_bytes
+
+LONGEST_LINE_BYTES = 8192
+MOST_FIELDS = 100
+LONGEST_HEAD_BYTES = 32_768
+
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP/(\d)\.(\d)\r\n")
+_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\x00-\x08\x0a-\x1f\x7f]*)\r\n")
+_ABSOLUTE = re.compile(r"https?://([^/?#@]+)([/?].*)?", re.IGNORECASE)
+_DIGITS = re.compile(r"[0-9]{1,15}")
+_ONCE = frozenset({"CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_HOST", "HTTP_TRANSFER_ENCODING"})
+_KEPT_APART = {"CONTENT_LENGTH": "CONTENT_LENGTH", "CONTENT_TYPE": "CONTENT_TYPE"}
+_known_keys: dict[bytes, str] = {}
+_MOST_KNOWN_KEYS = 500
+
+
+class Refusal(Exception):  # noqa: N818 - an answer to the client rather than an error of ours
+    """A request that is answered with *status* and nothing else."""
+
+    def __init__(self, status: str, reason: str) -> None:
+        self.status = status
+        self.reason = reason
+        super().__init__(f"{status}: {reason}")
+
+
+class Head:
+    """What the head of a request says.
+
+    Attributes:
+        method: The method, as sent.
+        version: ``HTTP/1.0`` or ``HTTP/1.1``.
+        environ: What it adds to a WSGI environment.
+        body_bytes: Length of the body.
+        keep_alive: Whether the client wants to send another request afterwards.
+        expects_continue: Whether the client waits for ``100 Continue`` before the body.
+    """
+
+    __slots__ = ("body_bytes", "environ", "expects_continue", "keep_alive", "method", "version")
+
+    def __init__(self, method: str, version: str, environ: dict[str, str]) -> None:
+        self.method = method
+        self.version = version
+        self.environ = environ
+        self.body_bytes = _body_bytes(environ)
+        newer = version == "HTTP/1.1"
+        self.keep_alive = newer
+        if "HTTP_CONNECTION" in environ:
+            tokens = {each.strip() for each in environ["HTTP_CONNECTION"].lower().split(",")}
+            self.keep_alive = (newer or "keep-alive" in tokens) and "close" not in tokens
+        self.expects_continue = newer and environ.get("HTTP_EXPECT", "").lower() == "100-continue"
+
+
+def read_head(request_line: bytes, field_lines: Sequence[bytes]) -> Head:
+    r"""Return what the lines of a head say; each still ends in its line feed.
+
+    Raises:
+        Refusal: If the head is malformed, ambiguous or of a version unknown here.
+
+    >>> head = read_head(b"GET /a%20b?c HTTP/1.1\r\n", [b"Host: x\r\n"])
+    >>> head.environ["PATH_INFO"], head.environ["QUERY_STRING"], head.keep_alive
+    ('/a b', 'c', True)
+    """
+    line = _REQUEST_LINE.fullmatch(request_line)
+    if line is None:
+        raise Refusal("400 Bad Request", "the request line is malformed")
+    method, target, major, minor = line.groups()
+    if major != b"1" or minor not in b"01":
+        raise Refusal("505 HTTP Version Not Supported", "speak HTTP/1.1")
+    version = "HTTP/1.1" if minor == b"1" else "HTTP/1.0"
+    environ = _read_fields(field_lines)
+    text = target.decode("ascii")
+    if text[0] != "/":
+        text = _origin_form(method, text, environ)
+    if version == "HTTP/1.1" and "HTTP_HOST" not in environ:
+        raise Refusal("400 Bad Request", "the Host header is missing")
+    path, _, query = text.partition("?")
+    if "%" in path:
+        path = unquote_to_bytes(path).decode("latin-1")
+    environ["PATH_INFO"] = path
+    environ["QUERY_STRING"] = query
+    environ["SERVER_PROTOCOL"] = version
+    environ["REQUEST_METHOD"] = named = method.decode("ascii")
+    return Head(named, version, environ)
+
+
+def _read_fields(lines: Sequence[bytes]) -> dict[str, str]:
+    environ: dict[str, str] = {}
+    for line in lines:
+        field = _FIELD.fullmatch(line)
+        if field is None:
+            raise Refusal("400 Bad Request", "a header line is malformed")
+        name, value = field.groups()
+        key = _known_keys.get(name) or _key(name)
+        if not key:
+            continue
+        text = value.strip(b" \t").decode("latin-1")
+        if key not in environ:
+            environ[key] = text
+        elif key in _ONCE:
+            raise Refusal("400 Bad Request", "a header that may stand once stands twice")
+        else:
+            environ[key] += ("; " if key == "HTTP_COOKIE" else ",") + text
+    return environ
+
+
+def _key(name: bytes) -> str:
+    """Return the WSGI key of a header; empty where it could pose as another: an underscore."""
+    if b"_" in name:
+        return ""
+    key = name.decode("ascii").upper().replace("-", "_")
+    key = _KEPT_APART.get(key, f"HTTP_{key}")
+    if len(_known_keys) < _MOST_KNOWN_KEYS:  # strangers choose the names: the memory is bounded
+        _known_keys[name] = key
+    return key
+
+
+def _origin_form(method: bytes, target: str, environ: dict[str, str]) -> str:
+    if target == "*" and method == b"OPTIONS":
+        return target
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None:
+        raise Refusal("400 Bad Request", "the request target is malformed")
+    environ["HTTP_HOST"] = absolute[1]  # it outranks the Host header: RFC 9112, 3.2.2
+    rest = absolute[2] or "/"
+    return rest if rest[0] == "/" else f"/{rest}"
+
+
+def _body_bytes(environ: dict[str, str]) -> int:
+    if "HTTP_TRANSFER_ENCODING" in environ:
+        if "CONTENT_LENGTH" in environ:
+            raise Refusal("400 Bad Request", "Transfer-Encoding beside Content-Length")
+        if environ["HTTP_TRANSFER_ENCODING"].lower() != "chunked":
+            raise Refusal("501 Not Implemented", "the Transfer-Encoding is unknown")
+        raise Refusal("411 Length Required", "send the body with a Content-Length")
+    length = environ.get("CONTENT_LENGTH")
+    if length is None:
+        return 0
+    if not _DIGITS.fullmatch(length):
+        raise Refusal("400 Bad Request", "the Content-Length is malformed")
+    return int(length)

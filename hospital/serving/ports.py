@@ -1,0 +1,211 @@
+"""Listen on an address, or say in one line why not, who holds it, and what to do.
+
+``python -m hospital.serving.ports deploy/circus.ini`` looks at each address of a Circus
+configuration before circusd is started, for circusd itself exits 0 on a taken port.
+"""
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hospital.errors import HospitalError, PortError, UsageError
+from hospital.redaction import clean_line
+
+DEFAULT_BACKLOG = 2048
+DEFAULT_REMEDY = "choose another port with --port"
+_HIGHEST_PORT = 65_535
+_EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not bound to
+
+
+def listen(
+    host: str,
+    port: int,
+    backlog: int | None = None,
+    family: int = socket.AF_INET,
+    *,
+    remedy: str = DEFAULT_REMEDY,
+) -> socket.socket:
+    """Return a socket that listens on an address.
+
+    Args:
+        host: Name or number; empty for every address.
+        port: 0 for a free one.
+        backlog: Connections that may wait to be accepted.
+        family: The family to listen in where *host* leaves the choice.
+        remedy: What to do when the port is taken.
+
+    Raises:
+        PortError: If that is not possible; the message names who holds the port.
+    """
+    taken = bind(host, port, family, remedy=remedy)
+    try:
+        taken.listen(DEFAULT_BACKLOG if backlog is None else backlog)
+    except OSError as error:
+        taken.close()
+        raise port_error(host, port, error, remedy=remedy) from error
+    return taken
+
+
+def bind(
+    host: str, port: int, family: int = socket.AF_INET, *, remedy: str = DEFAULT_REMEDY
+) -> socket.socket:
+    """Return a socket bound to an address, as circusd binds it.
+
+    Raises:
+        PortError: If that is not possible.
+    """
+    if not 0 <= port <= _HIGHEST_PORT:
+        raise PortError("cannot listen on port", str(port), f"choose one of 1 to {_HIGHEST_PORT}")
+    chosen, address = _resolve(host, port, family)
+    taken = socket.socket(chosen, socket.SOCK_STREAM)
+    try:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(address)
+    except OSError as error:
+        taken.close()
+        raise port_error(host, port, error, remedy=remedy) from error
+    return taken
+
+
+def listen_unix(path: str, backlog: int | None = None) -> socket.socket:
+    """Return a socket that listens on *path*; a stale one of a dead server is replaced.
+
+    Raises:
+        PortError: If the path cannot be used, or somebody answers there.
+    """
+    taken = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            if stat.S_ISSOCK(os.stat(path).st_mode) and not _answers(path):  # noqa: PTH116
+                os.unlink(path)  # noqa: PTH108 - a path of the socket layer, bytes at most 107
+        taken.bind(path)
+        taken.listen(DEFAULT_BACKLOG if backlog is None else backlog)
+    except OSError as error:
+        taken.close()
+        reason = error.strerror or str(error)
+        raise PortError(
+            "cannot listen on", f"unix:{path}: {reason.lower()}", "choose another path"
+        ) from error
+    return taken
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(path) == 0
+
+
+def port_error(host: str, port: int, error: OSError, *, remedy: str = DEFAULT_REMEDY) -> PortError:
+    """Return the error that says why *host* and *port* cannot be listened on, and what to do."""
+    where = _written(host, port)
+    match error.errno:
+        case errno.EADDRINUSE:
+            why, remedy = f"the port is in use by {holder(host, port)}", f"stop it, or {remedy}"
+        case errno.EACCES:
+            why = "ports below 1024 need a privilege that this user lacks"
+            remedy = f"{remedy}, 1024 or above"
+        case errno.EADDRNOTAVAIL:
+            why = "this machine has no such address"
+            remedy = "listen on 127.0.0.1, 0.0.0.0 or an address that 'ip address' shows"
+        case _:
+            why = (error.strerror or str(error)).lower()
+    return PortError("cannot listen on", f"{where}: {why}", remedy)
+
+
+def holder(host: str, port: int) -> str:
+    """Return who listens on a port, ``name (pid N)``, as far as the system shows it."""
+    import psutil
+
+    try:
+        connections = psutil.net_connections(kind="tcp")
+    except (psutil.Error, OSError):
+        return "a process that the system does not show"
+    held = [
+        (not _conflict(each.laddr.ip, host), each.pid)
+        for each in connections
+        if each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port
+    ]
+    for _, pid in sorted(held, key=lambda each: each[0]):
+        with contextlib.suppress(psutil.Error):
+            if pid is not None:
+                return f"{psutil.Process(pid).name()} (pid {pid})"
+    return "a process of another user" if held else "a process that the system does not show"
+
+
+def _conflict(held: str, wanted: str) -> bool:
+    return held == wanted or held in _EVERYWHERE or wanted in _EVERYWHERE or not wanted
+
+
+def _resolve(host: str, port: int, family: int) -> tuple[int, Any]:
+    """Return family and address to bind to; a name is resolved in *family* first."""
+    numeric = host.removeprefix("[").removesuffix("]")
+    try:
+        found = socket.getaddrinfo(
+            numeric or None, port, 0, socket.SOCK_STREAM, 0, socket.AI_PASSIVE
+        )
+    except (socket.gaierror, UnicodeError) as error:
+        raise PortError(
+            "cannot listen on",
+            f"{_written(host, port)}: the host is unknown",
+            "write an address, such as 127.0.0.1, or a name that resolves",
+        ) from error
+    found.sort(key=lambda each: each[0] != family)
+    return found[0][0], found[0][4]
+
+
+def _written(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host and host[:1] != "[" else f"{host}:{port}"
+
+
+def check_circus(path: str) -> list[PortError]:
+    """Return what circusd would fail at: each address of a configuration that is not free."""
+    faults = []
+    for name, host, port in _addresses(path):
+        try:
+            remedy = f"choose another port under [socket:{name}] in the configuration"
+            bind(host, port, remedy=remedy).close()
+        except PortError as error:
+            faults.append(error)
+    return faults
+
+
+def _addresses(path: str) -> Iterator[tuple[str, str, int]]:
+    from circus.config import get_config
+
+    if not os.path.exists(path):  # noqa: PTH110 - circus asks the same way
+        raise UsageError("no such configuration:", path, "run it from the root of the checkout")
+    try:
+        sections = get_config(path)["sockets"]
+    except Exception as error:  # circus raises what its parser and its conversions raise
+        reason = clean_line(f"{type(error).__name__}: {error}")
+        raise UsageError("the configuration cannot be read:", f"{path}: {reason}") from error
+    for section in sections:
+        if "path" in section:
+            continue
+        port = section.get("port", "8080")
+        if not port.isdigit():
+            raise UsageError(f"[socket:{section['name']}] port is no number:", repr(port))
+        yield section["name"], section.get("host", "localhost"), int(port)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Say which addresses of Circus configurations are not free; 0 where all are."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        if not arguments:
+            raise UsageError("name a Circus configuration,", "such as deploy/circus.ini")
+        faults: list[HospitalError] = [fault for path in arguments for fault in check_circus(path)]
+    except HospitalError as error:
+        faults = [error]
+    for fault in faults:
+        print(fault, file=sys.stderr)  # noqa: T201 - the purpose of the command
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,200 @@
+"""A worker in a process of its own, on a socket that the test has opened, as circusd does it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+APPLICATION = """
+import json
+import os
+import time
+
+import gevent
+
+
+def app(environ, start_response):
+    path, query = environ["PATH_INFO"], environ["QUERY_STRING"]
+    headers = [("Cache-Control", "no-store"), ("Content-Type", "text/plain")]
+    parts = [b"hello ", b"world"]
+    if path == "/slow":
+        open("arrived", "w").close()
+        gevent.sleep(float(query))
+    elif path == "/block":
+        open("arrived", "w").close()
+        end = time.monotonic() + float(query)
+        while time.monotonic() < end:
+            pass
+    elif path == "/environ":
+        shown = {k: v for k, v in environ.items() if isinstance(v, str | bool | tuple)}
+        parts = [json.dumps(shown).encode()]
+    elif path == "/echo":
+        parts = [environ["wsgi.input"].read()]
+    elif path == "/stream":
+        parts = iter([b"one", b"", b"two"])
+    elif path == "/short":
+        headers.append(("Content-Length", "100"))
+    elif path == "/empty":
+        start_response("204 No Content", [])
+        return []
+    elif path == "/write":
+        start_response("200 OK", headers)(b"written ")
+        return parts
+    elif path == "/raise":
+        raise {"exit": SystemExit, "interrupt": KeyboardInterrupt, "value": ValueError}[query](
+            "password=s3cret"
+        )
+    elif path == "/late":
+        parts = late()
+    elif path == "/errors":
+        print("said to wsgi.errors", file=environ["wsgi.errors"], flush=True)
+    elif path == "/pid":
+        parts = [str(os.getpid()).encode()]
+    start_response("200 OK", headers)
+    return parts
+
+
+def late():
+    yield b"first"
+    raise ValueError("too late")
+"""
+
+DEADLINE_S = 15.0
+
+
+class Worker:
+    """One worker process and how to talk to it."""
+
+    def __init__(self, process: subprocess.Popen[str], address: Any, folder: Path) -> None:
+        self.process = process
+        self.address = address
+        self.folder = folder
+
+    def connect(self) -> socket.socket:
+        family = socket.AF_UNIX if isinstance(self.address, str) else socket.AF_INET
+        connection = socket.socket(family)
+        connection.settimeout(DEADLINE_S)
+        try:
+            connection.connect(self.address)
+        except OSError:
+            connection.close()
+            raise
+        return connection
+
+    def exchange(self, request: bytes) -> bytes:
+        """Send bytes on a connection of their own and return all that comes back."""
+        with closing(self.connect()) as connection:
+            with suppress(BrokenPipeError, ConnectionResetError):  # refused before it was all sent
+                connection.sendall(request)
+            return self.read_to_end(connection)
+
+    def get(self, path: str, method: str = "GET") -> bytes:
+        line = f"{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
+        return self.exchange(line.encode())
+
+    def terminate(self, number: int = signal.SIGTERM) -> None:
+        self.process.send_signal(number)
+
+    def finish(self, timeout_s: float = DEADLINE_S) -> int:
+        return self.process.wait(timeout_s)
+
+    def output(self) -> str:
+        return (self.folder / "output").read_text()
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return what the worker logged."""
+        return [json.loads(line) for line in self.output().splitlines() if line[:1] == "{"]
+
+    def wait_for_request(self) -> None:
+        """Wait until the application has been called with /slow or /block."""
+        self.wait_for((self.folder / "arrived").exists)
+
+    @staticmethod
+    def wait_for(condition: Callable[[], Any], timeout_s: float = DEADLINE_S) -> Any:
+        """Return what *condition* returns as soon as that is true."""
+        end = time.monotonic() + timeout_s
+        while not (value := condition()):
+            assert time.monotonic() < end, "it did not come true in time"
+            time.sleep(0.01)
+        return value
+
+    @staticmethod
+    def read_to_end(connection: socket.socket) -> bytes:
+        received = b""
+        with suppress(ConnectionResetError):
+            while chunk := connection.recv(65_536):
+                received += chunk
+        return received
+
+    @staticmethod
+    def read_response(connection: socket.socket) -> bytes:
+        """Read one response whose length is announced, and no byte more."""
+        received = b""
+        while b"\r\n\r\n" not in received:
+            chunk = connection.recv(65_536)
+            assert chunk, f"the connection ended after {received!r}"
+            received += chunk
+        head, _, body = received.partition(b"\r\n\r\n")
+        lines = head.lower().split(b"\r\n")
+        announced = [line.split(b":")[1] for line in lines if line.startswith(b"content-length")]
+        while len(body) < int(announced[0]):
+            body += connection.recv(65_536)
+        return head + b"\r\n\r\n" + body
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """What a worker gets under circusd, and nothing of who runs the tests."""
+    return {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1"}
+
+
+@pytest.fixture
+def start_worker(tmp_path: Path, environment: dict[str, str]) -> Iterator[Callable[..., Worker]]:
+    """Start workers that share a listening socket; they are killed at the end."""
+    workers: list[Worker] = []
+    (tmp_path / "application.py").write_text(APPLICATION)
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+
+        def start(
+            *arguments: str, application: str = "application.app", inherited: Any = listener
+        ) -> Worker:
+            with (tmp_path / "output").open("a") as output:
+                process = subprocess.Popen(
+                    [
+                        *(sys.executable, "-m", "hospital.serving.worker"),
+                        *("--fd", str(inherited.fileno()), *arguments, application),
+                    ],
+                    cwd=tmp_path,
+                    env=environment,
+                    pass_fds=[inherited.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    text=True,
+                )
+            workers.append(Worker(process, inherited.getsockname(), tmp_path))
+            return workers[-1]
+
+        try:
+            yield start
+        finally:
+            for worker in workers:
+                worker.process.kill()
+                worker.process.wait()
+
+
+@pytest.fixture
+def worker(start_worker: Callable[..., Worker]) -> Worker:
+    """One worker that serves already."""
+    started: Worker = start_worker()
+    assert b"hello world" in started.get("/")
+    return started

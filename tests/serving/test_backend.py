@@ -1,0 +1,283 @@
+"""What the gevent backend puts on the wire."""
+
+import json
+import socket
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.serving.conftest import Worker
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
+
+
+def head_of(response: bytes) -> list[str]:
+    return response.partition(b"\r\n\r\n")[0].decode().split("\r\n")
+
+
+def body_of(response: bytes) -> bytes:
+    return response.partition(b"\r\n\r\n")[2]
+
+
+def test_the_head_of_a_response_has_its_order(worker: "Worker") -> None:
+    """Date, Server, Content-Type and Content-Length come first, then what the application adds."""
+    response = worker.get("/")
+
+    lines = head_of(response)
+    assert "HTTP/1.1 200 OK" == lines[0]
+    names = [line.partition(":")[0] for line in lines[1:]]
+    first = ["Date", "Server", "Content-Type", "Content-Length"]
+    assert [*first, "Cache-Control", "Connection"] == names
+    assert "Server: hospital" == lines[2]
+    assert b"hello world" == body_of(response)
+
+
+def test_head_and_body_leave_in_one_send(worker: "Worker") -> None:
+    """Two sends without TCP_NODELAY cost 44 ms a request: a single read gets the whole answer."""
+    with closing(worker.connect()) as connection:
+        sizes = []
+        for _ in range(20):
+            connection.sendall(REQUEST)
+            sizes.append(len(connection.recv(65_536)))
+
+    assert {len(worker.get("/")) - len(b"Connection: close\r\n")} == set(sizes)
+
+
+def test_keep_alive_answers_without_delay(worker: "Worker") -> None:
+    """A hundred requests on one connection take no hundred delayed acknowledgements."""
+    with closing(worker.connect()) as connection:
+        began = time.monotonic()
+        for _ in range(100):
+            connection.sendall(REQUEST)
+            worker.read_response(connection)
+        took_s = time.monotonic() - began
+
+    assert took_s < 1.0  # 100 delayed acknowledgements take 4 s
+
+
+def test_head_gets_the_length_and_no_body(worker: "Worker") -> None:
+    """A HEAD is answered with the head that GET would get, and the next answer is in place."""
+    with closing(worker.connect()) as connection:
+        connection.sendall(REQUEST.replace(b"GET", b"HEAD") + REQUEST)
+        received = b""
+        while not received.endswith(b"hello world"):
+            received += connection.recv(65_536)
+
+    first, second = received.split(b"\r\n\r\n", 1)
+    assert b"Content-Length: 11" in first
+    assert second.startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.parametrize("path", ["/stream", "/short", "/raise?value", "/write", "/nothing"])
+def test_head_never_gets_a_body(worker: "Worker", path: str) -> None:
+    """Whatever the application returns or raises, nothing follows the head."""
+    assert b"" == body_of(worker.get(path, method="HEAD"))
+
+
+def test_a_stream_without_length_is_chunked(worker: "Worker") -> None:
+    """A body of unknown length ends where the chunks end."""
+    response = worker.get("/stream")
+
+    assert "Transfer-Encoding: chunked" in head_of(response)
+    assert b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n" == body_of(response)
+
+
+def test_http_1_0_gets_no_chunks(worker: "Worker") -> None:
+    """A client of HTTP/1.0 reads to the end of the connection."""
+    response = worker.exchange(b"GET /stream HTTP/1.0\r\n\r\n")
+
+    assert b"onetwo" == body_of(response)
+    assert "Connection: close" in head_of(response)
+
+
+def test_http_1_0_may_keep_the_connection(worker: "Worker") -> None:
+    """Who asks for it in HTTP/1.0 can send a second request, as ab does."""
+    with closing(worker.connect()) as connection:
+        for _ in range(2):
+            connection.sendall(b"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n")
+            response = worker.read_response(connection)
+
+    assert "Connection: keep-alive" in head_of(response)
+
+
+def test_the_write_callable_works(worker: "Worker") -> None:
+    """WSGI's older way to send a body is served too."""
+    assert b"written " in worker.get("/write")
+
+
+def test_a_status_without_body_has_no_length(worker: "Worker") -> None:
+    """A 204 is a head and nothing else."""
+    response = worker.get("/empty")
+
+    assert not [line for line in head_of(response) if line.startswith("Content-Length")]
+    assert b"" == body_of(response)
+
+
+def test_requests_sent_at_once_are_answered_in_order(worker: "Worker") -> None:
+    """Pipelined requests each get their answer."""
+    wanted = b"".join(
+        b"POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n%02d" % n for n in range(10)
+    )
+    with closing(worker.connect()) as connection:
+        connection.sendall(wanted + REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        received = worker.read_to_end(connection)
+
+    bodies = [part[:2] for part in received.split(b"\r\n\r\n")[1:-1]]
+    assert [b"%02d" % n for n in range(10)] == bodies
+
+
+def test_the_environ_is_complete(worker: "Worker") -> None:
+    """What WSGI promises is there, decoded as it says, and posing headers are left out."""
+    response = worker.exchange(
+        b"GET /environ?a=%20b HTTP/1.1\r\nHost: h:1\r\nX-Two: 1\r\nX-Two: 2\r\nX_Two: posing\r\n"
+        b"Content-Type: text/x\r\nCookie: a=1\r\nCookie: b=2\r\nConnection: close\r\n\r\n"
+    )
+
+    environ = json.loads(body_of(response))
+    host, port = worker.address
+    expected = {
+        "CONTENT_TYPE": "text/x",
+        "HTTP_COOKIE": "a=1; b=2",
+        "HTTP_HOST": "h:1",
+        "HTTP_X_TWO": "1,2",
+        "PATH_INFO": "/environ",
+        "QUERY_STRING": "a=%20b",
+        "REMOTE_ADDR": "127.0.0.1",
+        "REQUEST_METHOD": "GET",
+        "SCRIPT_NAME": "",
+        "SERVER_NAME": host,
+        "SERVER_PORT": str(port),
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "wsgi.url_scheme": "http",
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+    }
+    assert expected == {key: environ[key] for key in expected}
+
+
+@pytest.mark.parametrize("kind", ["exit", "interrupt", "value"])
+def test_what_the_application_raises_ends_only_the_request(worker: "Worker", kind: str) -> None:
+    """The client gets a short 500, the log the traceback without secrets, the worker lives on."""
+    response = worker.get(f"/raise?{kind}")
+
+    assert "HTTP/1.1 500 Internal Server Error" == head_of(response)[0]
+    assert b"s3cret" not in response
+    assert b"Traceback" not in response
+    assert b"hello world" in worker.get("/")
+    assert worker.process.poll() is None
+    logged = worker.wait_for(lambda: [each for each in worker.lines() if each["level"] == "error"])
+    assert "application.py" in json.dumps(logged[0])
+    assert "s3cret" not in worker.output()
+
+
+def test_a_body_that_breaks_off_is_no_whole_one(worker: "Worker") -> None:
+    """Where the application fails half way, the last chunk is missing, so the client knows."""
+    response = worker.get("/late")
+
+    assert b"first" in response
+    assert not response.endswith(b"0\r\n\r\n")
+    assert b"hello world" in worker.get("/")
+
+
+def test_a_body_shorter_than_announced_ends_the_connection(worker: "Worker") -> None:
+    """Else the client would take the next answer for the rest of this one."""
+    with closing(worker.connect()) as connection:
+        connection.sendall(b"GET /short HTTP/1.1\r\nHost: t\r\n\r\n")
+        received = worker.read_to_end(connection)
+
+    assert b"hello world" == body_of(received)
+
+
+def test_wsgi_errors_is_a_stream(worker: "Worker") -> None:
+    """What the application prints there is in the worker's output."""
+    worker.get("/errors")
+
+    assert worker.wait_for(lambda: "said to wsgi.errors" in worker.output())
+
+
+def test_healthy_requests_are_not_logged(worker: "Worker") -> None:
+    """An access-log line a request would halve the rate."""
+    for _ in range(5):
+        worker.get("/")
+
+    assert "" == worker.output()
+
+
+def test_100_continue_is_sent_before_the_body(worker: "Worker") -> None:
+    """A client such as curl waits for it with larger bodies."""
+    with closing(worker.connect()) as connection:
+        connection.sendall(
+            b"POST /echo HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\n"
+            b"Content-Length: 4\r\nConnection: close\r\n\r\n"
+        )
+        interim = connection.recv(65_536)
+        connection.sendall(b"body")
+        final = worker.read_to_end(connection)
+
+    assert b"HTTP/1.1 100 Continue\r\n\r\n" == interim
+    assert b"body" == body_of(final)
+
+
+def test_a_client_that_goes_away_is_no_event(worker: "Worker") -> None:
+    """Nothing is logged for it, and the next one is served."""
+    connection = worker.connect()
+    connection.sendall(b"GET /slow?0.2 HTTP/1.1\r\nHost: t\r\n\r\n")
+    worker.wait_for_request()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    connection.close()
+
+    with closing(worker.connect()) as other:
+        other.sendall(b"GET /slow?0.4 HTTP/1.1\r\nHost: t\r\n\r\n")
+        assert b"hello world" in worker.read_response(other)
+    assert "" == worker.output()
+
+
+def test_a_busy_connection_does_not_starve_the_others(worker: "Worker") -> None:
+    """After each request of a pipeline every other connection has its turn."""
+    many = 2000
+    with closing(worker.connect()) as busy, closing(worker.connect()) as other:
+        busy.sendall(REQUEST * many)
+        other.sendall(REQUEST)
+        worker.read_response(other)
+
+        busy.settimeout(0)
+        received = 0
+        try:
+            while chunk := busy.recv(65_536):
+                received += chunk.count(b"HTTP/1.1 200")
+        except BlockingIOError:
+            pass
+
+    assert received < many
+
+
+def test_a_unix_socket_is_served(start_worker: "Callable[..., Worker]", tmp_path: Path) -> None:
+    """An inherited socket knows its own family; its peer has no address."""
+    with closing(socket.socket(socket.AF_UNIX)) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+
+        response = start_worker(inherited=listener).get("/environ")
+
+    environ = json.loads(body_of(response))
+    assert "" == environ["REMOTE_ADDR"]
+    assert "HTTP/1.1 200 OK" == head_of(response)[0]
+
+
+@pytest.mark.parametrize(
+    ("length", "status"), [(65_536, "200 OK"), (65_537, "413 Content Too Large")]
+)
+def test_a_body_has_a_limit(worker: "Worker", length: int, status: str) -> None:
+    """Memory stays flat: what is longer is refused before it is read."""
+    head = (
+        f"POST /echo HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+    )
+    response = worker.exchange(head.encode() + b"x" * length)
+
+    assert f"HTTP/1.1 {status}" == head_of(response)[0]

@@ -1,0 +1,127 @@
+"""The hooks that circusd calls."""
+
+import logging
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hospital.supervision.hooks import use_this_python
+
+
+class Watcher:
+    """What the hook touches of a Circus watcher."""
+
+    name = "web"
+
+    def __init__(self, cmd: str, env: dict[str, str] | None = None) -> None:
+        self.cmd = cmd
+        self.env = env
+
+
+class Arbiter:
+    """What the hook touches of a Circus arbiter."""
+
+    sockets = {"web": object()}  # noqa: RUF012 - nothing changes it
+
+
+def call(watcher: Watcher) -> bool:
+    return use_this_python(watcher=watcher, arbiter=Arbiter(), hook_name="before_start")
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("python -m x --fd 3", "{python} -m x --fd 3"),
+        ("python", "{python}"),
+        ("python  -c  'a  b'", "{python} -c  'a  b'"),
+        ("python3 -m x", "python3 -m x"),
+        ("pythonic -m x", "pythonic -m x"),
+        ("/usr/bin/env python -m x", "/usr/bin/env python -m x"),
+    ],
+)
+def test_a_leading_python_becomes_circusds_own(command: str, expected: str) -> None:
+    """That one word alone, and the rest as it is written."""
+    watcher = Watcher(command)
+
+    assert call(watcher) is True
+    assert expected.format(python=shlex.quote(sys.executable)) == watcher.cmd
+
+
+def test_a_second_call_changes_nothing() -> None:
+    """A restart calls the hook again, on what it made of the command the first time."""
+    watcher = Watcher("python -m x")
+    call(watcher)
+    once = watcher.cmd
+
+    call(watcher)
+
+    assert once == watcher.cmd
+
+
+def test_a_python_whose_path_needs_quoting_is_quoted(tmp_path: Path) -> None:
+    """Circus splits the command as a shell does."""
+    python = tmp_path / "my env" / "python"
+    python.parent.mkdir()
+    python.symlink_to(sys.executable)
+    code = (
+        "from types import SimpleNamespace as Any_\n"
+        "from hospital.supervision.hooks import use_this_python\n"
+        "watcher = Any_(name='web', cmd='python -m x', env={})\n"
+        "use_this_python(watcher=watcher, arbiter=Any_(sockets={}), hook_name='before_start')\n"
+        "print(watcher.cmd)"
+    )
+
+    command = subprocess.check_output(
+        [python, "-c", code], text=True, timeout=30, env={"PYTHONPATH": os.pathsep.join(sys.path)}
+    )
+
+    assert [str(python), "-m", "x"] == shlex.split(command)
+
+
+def test_workers_are_told_whose_children_they_are() -> None:
+    """In an environment of their own: the configuration that Circus compares at a reload stays."""
+    configured = {"PATH": "/bin"}
+    watcher = Watcher("python", configured)
+
+    call(watcher)
+
+    assert {"PATH": "/bin", "CIRCUSD_PID": str(os.getpid())} == watcher.env
+    assert {"PATH": "/bin"} == configured
+
+
+@pytest.mark.parametrize(
+    ("command", "starts"),
+    [
+        ("python --fd $(circus.sockets.web)", True),
+        ("python --fd $(circus.sockets.WEB)", True),
+        ("python --fd ((circus.sockets.web))", True),
+        ("python --fd $(circus.sockets.wbe)", False),
+        ("python --fd ((circus.sockets.wbe))", False),
+        ("python --fd $(circus.sockets.web) --fd $(circus.sockets.wbe)", False),
+    ],
+)
+def test_a_socket_that_is_not_there_is_refused(
+    caplog: pytest.LogCaptureFixture,
+    command: str,
+    starts: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    """Circus would pass the text of its name, and start the worker again and again."""
+    with caplog.at_level(logging.ERROR, logger="circus"):
+        started = call(Watcher(command))
+
+    assert starts is started
+    assert starts is not ("cannot start web: there is no socket wbe" in caplog.text)
+
+
+def test_circusd_imports_nothing_heavy_for_it() -> None:
+    """With gevent loaded circusd refuses to become a daemon."""
+    code = "import hospital.supervision.hooks, sys; print('gevent' in sys.modules)"
+
+    shown: Any = subprocess.check_output([sys.executable, "-c", code], text=True, timeout=30)
+
+    assert "False\n" == shown
