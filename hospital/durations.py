@@ -5,6 +5,7 @@ import math
 from hospital.errors import SettingError
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_MILLISECOND_S = 0.001
 _EXAMPLES = "write a number of seconds, or one with a unit: 500ms, 10s, 2m, 1h, 7d"
 
 
@@ -52,6 +53,8 @@ def format_duration(seconds: float) -> str:
     >>> [format_duration(s) for s in (0.25, 1.0, 2.5, 90, 7200)]
     ['250 ms', '1 s', '2.5 s', '1.5 min', '2 h']
     """
+    if seconds < _MILLISECOND_S:
+        return f"{seconds * 1000:.1g} ms"
     for limit, divisor, unit in ((1, 0.001, "ms"), (60, 1, "s"), (3600, 60, "min")):
         if seconds < limit:
             return f"{seconds / divisor:.3g} {unit}"

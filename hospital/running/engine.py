@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from hospital.errors import WardError
 from hospital.model import Check, Outcome
 from hospital.running import protocol
 from hospital.running.drive import Died, Event, Finished, Started, siblings
@@ -25,6 +26,8 @@ _CROWDED_S = 0.03
 _EOF_GRACE_S = 0.2
 _MOST_ALONE = 16
 _ROOM = 1_000_000
+_MOST_FAILURES = 3
+_BEGIN_S = 10.0
 
 
 @dataclass(slots=True, eq=False)
@@ -118,10 +121,12 @@ class WardEngine:
         self._most_alone = min(jobs or _MOST_ALONE, _MOST_ALONE)
         self.wards: list[Ward] = []
         self.zygote: Ward | None = None
+        self.stopping = False
         self.undead: dict[str, tuple[float, int]] = {}
         self._queue: deque[Work] = deque()
         self._alone_queue: deque[Work] = deque()
         self._number = 0
+        self._failures = 0
         self._events: list[Event] = []
 
     # What the driver asks for
@@ -156,6 +161,8 @@ class WardEngine:
 
     def wait(self, seconds: float) -> list[Event]:
         """Return what happened, waiting at most *seconds* for the first event."""
+        if self.stopping:
+            raise WardError("the run was cut short: its executor was closed")
         self._dispatch()
         self._poll(seconds)
         self._bury()
@@ -402,10 +409,12 @@ class WardEngine:
         """Deal with wards that have died, lost their channel or fallen silent."""
         now = time.monotonic()
         if self.zygote is not None and (self.zygote.process.eof or self.zygote.load.overdue(now)):
-            self.zygote.load.blame(self._how_it_ended(self.zygote, now))
-            self.zygote.process.kill()
-            self.zygote.process.close()
-            self.zygote = None
+            zygote, self.zygote = self.zygote, None
+            how = self._how_it_ended(zygote, now)
+            zygote.process.kill()
+            zygote.process.close()
+            if not zygote.load.done:
+                self._failed_to_load(zygote, how)
         for ward in list(self.wards):
             if _is_over(ward, now):
                 for frame in ward.process.read():
@@ -416,10 +425,28 @@ class WardEngine:
             elif self._is_silent(ward, now):
                 self._scatter(ward)
 
+    def _failed_to_load(self, ward: Ward, how: str) -> None:
+        """Blame the module that was being imported.
+
+        Raises:
+            WardError: If there is none to blame, again and again: wards do not work here.
+        """
+        if ward.load.blame(how):
+            self._failures = 0
+            return
+        self._failures += 1
+        if self._failures >= _MOST_FAILURES:
+            said = ward.process.read_output().strip().rpartition("\n")[2]
+            raise WardError(
+                "wards do not start here:",
+                how.replace("the check", "it") + (f": {said}" if said else ""),
+                "see whether this Python can import hospital, or run in-process",
+            )
+
     def _is_silent(self, ward: Ward, now: float) -> bool:
         if ward.alone or now - ward.process.heard_at < _SILENCE_S:
             return False
-        return len(ward.assignments) > 1
+        return len(ward.assignments) > 1 or bool(ward.waiting)
 
     def _scatter(self, ward: Ward) -> None:
         """Kill a silent ward; run what it had begun alone, and the rest again."""
@@ -427,11 +454,12 @@ class WardEngine:
         self._kill(ward)
         for assignment in reversed(assignments):
             if not assignment.lost:
-                self._requeue(assignment.rest(), alone=assignment.started, front=True)
+                alone = assignment.started or len(assignments) == 1
+                self._requeue(assignment.rest(), alone=alone, front=True)
 
     def _died(self, ward: Ward, how: str) -> None:
         if not ward.load.done:
-            ward.load.blame(how)
+            self._failed_to_load(ward, how)
         assignments = list(ward.assignments.values())
         begun = ward.running
         self._kill(ward)
@@ -458,6 +486,8 @@ class WardEngine:
         if process.garbled:
             return "the check wrote into the channel of its ward"
         status = process.status
+        if status is None and not process.eof:
+            return f"its ward did not begin it within {_BEGIN_S:g} s"
         if status is None and process.eof and now - process.eof_at > _EOF_GRACE_S:
             return "the check closed descriptors that are not its own"
         return how_it_ended(status)
@@ -499,6 +529,8 @@ class WardEngine:
 def _is_over(ward: Ward, now: float) -> bool:
     process = ward.process
     if process.poll_exit():
+        return True
+    if ward.alone and ward.waiting and now - process.heard_at > _BEGIN_S:
         return True
     return ward.load.overdue(now) or (process.eof and now - process.eof_at > _EOF_GRACE_S)
 

@@ -42,7 +42,10 @@ class Executor(Protocol):
         """Return what is there under *selection*, without running it."""
 
     def run(
-        self, selection: Selection, on_outcome: Callable[[Outcome], None] | None = None
+        self,
+        selection: Selection,
+        on_outcome: Callable[[Outcome], None] | None = None,
+        on_catalog: Callable[[Catalog], None] | None = None,
     ) -> Report:
         """Run what is there under *selection*.
 
@@ -51,6 +54,7 @@ class Executor(Protocol):
         Args:
             selection: What to run.
             on_outcome: Called with each outcome as it becomes known, in the caller's thread.
+            on_catalog: Called once with what is about to run, before any outcome.
         """
 
     def close(self) -> None:

@@ -6,10 +6,12 @@ from typing import Any
 
 from hospital.model import Check
 from hospital.running.protocol import Frame
+from hospital.running.stamps import stamp_of
 
 _AGAIN_AFTER_S = 60.0
 
 Stamp = tuple[str, int, int]
+"""File, time of change (ns), size (bytes)."""
 
 
 @dataclass(slots=True)
@@ -19,28 +21,19 @@ class Broken:
     A module is tried again when its file has changed, or after a minute.
     """
 
-    _modules: dict[str, tuple[str, str, float]] = field(default_factory=dict)
+    _modules: dict[str, tuple[str, Stamp | None, float]] = field(default_factory=dict)
 
     def add(self, module: str, file: str, how: str) -> None:
-        """Remember that *module* is not to be imported, and why."""
-        self._modules[module] = (how, file, time.monotonic())
+        """Remember that *module*, in *file*, is not to be imported, and why."""
+        self._modules[module] = (how, stamp_of(file), time.monotonic())
 
     def current(self) -> dict[str, str]:
         """Return the modules not to import now, and why."""
         now = time.monotonic()
-        for module, (_how, _file, at) in list(self._modules.items()):
-            if now - at > _AGAIN_AFTER_S:
+        for module, (_how, stamp, at) in list(self._modules.items()):
+            if now - at > _AGAIN_AFTER_S or (stamp and stamp_of(stamp[0]) != stamp):
                 del self._modules[module]
-        return {module: how for module, (how, _file, _at) in self._modules.items()}
-
-    def forget(self) -> None:
-        """Try all of them again."""
-        self._modules.clear()
-
-    @property
-    def files(self) -> list[str]:
-        """The files of these modules, where they are known."""
-        return [file for _how, file, _at in self._modules.values() if file]
+        return {module: how for module, (how, _stamp, _at) in self._modules.items()}
 
 
 @dataclass(slots=True)
@@ -94,13 +87,14 @@ class Load:
         """Return whether a module takes longer than it may."""
         return not self.done and now - self._since > self.patience_s
 
-    def blame(self, how: str) -> None:
-        """Note that the module being imported did not return, and how."""
-        if self.done:
-            return
+    def blame(self, how: str) -> bool:
+        """Note that the module being imported did not return, and how.
+
+        Returns:
+            Whether a module was being imported that was not known to be broken.
+        """
+        if not self._module or self._module in self.broken.current():
+            return False
         how = how.replace("the check", "the module")
-        if self._module:
-            self.broken.add(self._module, self._file, f"cannot import {self._module!r}: {how}")
-            return
-        for name in self.names or ("hospital",):
-            self.broken.add(name, "", f"cannot load {name!r}: a ward could not start: {how}")
+        self.broken.add(self._module, self._file, f"cannot import {self._module!r}: {how}")
+        return True

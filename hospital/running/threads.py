@@ -55,7 +55,10 @@ class ThreadExecutor:
             return _selected(self._load(selection), selection)[0]
 
     def run(
-        self, selection: Selection, on_outcome: Callable[[Outcome], None] | None = None
+        self,
+        selection: Selection,
+        on_outcome: Callable[[Outcome], None] | None = None,
+        on_catalog: Callable[[Catalog], None] | None = None,
     ) -> Report:
         """Run what is there under *selection*."""
         with self._lock:
@@ -65,6 +68,8 @@ class ThreadExecutor:
             loaded = self._load(selection)
             catalog, excluded = _selected(loaded, selection)
             plan = Plan(catalog.checks, excluded)
+            if on_catalog is not None:
+                on_catalog(catalog)
             if on_outcome is not None:
                 for problem in catalog.problems:
                     on_outcome(problem)

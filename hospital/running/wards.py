@@ -64,12 +64,17 @@ class WardExecutor:
             return Catalog(selected.checks, selected.problems)
 
     def run(
-        self, selection: Selection, on_outcome: Callable[[Outcome], None] | None = None
+        self,
+        selection: Selection,
+        on_outcome: Callable[[Outcome], None] | None = None,
+        on_catalog: Callable[[Catalog], None] | None = None,
     ) -> Report:
         """Run what is there under *selection*."""
         with self._lock:
             began, began_at = time.monotonic(), time.time()
             engine, selected = self._prepare(selection)
+            if on_catalog is not None:
+                on_catalog(Catalog(selected.checks, selected.problems))
             if on_outcome is not None:
                 for problem in selected.problems:
                     on_outcome(problem)
@@ -84,7 +89,10 @@ class WardExecutor:
             return Report(outcomes, began_at, time.monotonic() - began)
 
     def close(self) -> None:
-        """End all wards and all that checks left behind."""
+        """End all wards and all that checks left behind; a run under way is cut short."""
+        engine = self._engine
+        if engine is not None:
+            engine.stopping = True
         with self._lock:
             self._end()
 
@@ -134,9 +142,9 @@ class WardExecutor:
     def _tidy(self, engine: WardEngine) -> None:
         """End what the run has spoiled or left behind; what it has not stays warm."""
         engine.settle()
+        reap(engine.pids)
         if leftovers(self._manner.token, engine.pids):
             self._end()
-        reap(engine.pids)
 
     def _end(self) -> None:
         if self._first is not None:

@@ -22,9 +22,11 @@ def run() -> NoReturn:
 
     monkey.patch_all()
 
+    from hospital.running.sweep import adopt_orphans
     from hospital.serving import lifetime
 
     lifetime.leave_at_once_on_signals()
+    adopt_orphans()
     code = main()
     from hospital import logs
 

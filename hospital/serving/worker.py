@@ -20,6 +20,7 @@ from typing import NoReturn
 
 from hospital.errors import HospitalError, UsageError
 from hospital.redaction import clean_line
+from hospital.running.sweep import adopt_orphans
 from hospital.serving import lifetime
 
 PROGRAM = "hospital.serving.worker"
@@ -54,6 +55,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     lifetime.leave_at_once_on_signals()
     life = lifetime.Lifetime(os.environ)
     life.end_with_parent()
+    adopt_orphans()
     try:
         _configure_logs()
         _serve(sys.argv[1:] if arguments is None else list(arguments), life)

@@ -1,5 +1,7 @@
 """Checks that end their process: each is told apart, and costs only itself."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -298,6 +300,61 @@ def test_a_forked_parent_starts_wards_of_its_own(write_checks: WriteChecks, tmp_
     )
 
     assert done.stdout.split() == ["pass"] * 3
+
+
+def test_wards_that_cannot_start_are_one_clear_error(
+    write_checks: WriteChecks, tmp_path: Path
+) -> None:
+    """A Python that dies at once is said so, with its last word; it is not started for ever."""
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho out of order >&2\nexit 9\n")
+    python.chmod(0o755)
+    name = write_checks("@healthcheck\ndef check(): pass")
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys\n"
+        f"sys.executable = {str(python)!r}\n"
+        "from hospital.errors import WardError\n"
+        "from hospital.running.wards import WardExecutor\n"
+        "from hospital.running.executor import Selection\n"
+        "executor = WardExecutor(timeout_s=5)\n"
+        "try:\n"
+        "    executor.run(Selection((sys.argv[1],)))\n"
+        "except WardError as error:\n"
+        "    print(error)\n"
+        "executor.close()\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, str(program), name],
+        check=True,
+        timeout=30,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.stdout.startswith("wards do not start here: it ended its process (exit 9)")
+
+
+def test_a_ward_that_is_stopped_before_it_begins_is_replaced(
+    make_wards: MakeExecutor, write_checks: WriteChecks
+) -> None:
+    """Somebody sent SIGSTOP to a warm ward: the next run gets its outcomes all the same."""
+    name = write_checks(
+        """
+        import os
+        @healthcheck
+        def check(): hospital.measure("pid", os.getpid())
+        """
+    )
+    executor = make_wards()
+    pid = int(run(executor, name)["check"].measurements[0].value)
+    os.kill(pid, signal.SIGSTOP)
+
+    outcome = run(executor, name)["check"]
+
+    assert outcome.status == "pass"
+    assert not psutil.pid_exists(pid)
 
 
 def _sleeping(*seconds: str) -> list[str]:

@@ -1,12 +1,14 @@
 """The hang matrix: whatever a check hangs in, it costs only itself, and nothing survives."""
 
 import os
+import threading
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from hospital.errors import WardError
 from hospital.model import Outcome, Status
 from hospital.running.executor import Selection
 from hospital.running.threads import ThreadExecutor
@@ -255,6 +257,34 @@ def test_wards_die_with_their_parent(write_checks: WriteChecks, tmp_path: Path) 
         process.kill()
     stand_in = WardExecutor(timeout_s=1, started=(token, None))
     wait_until_gone(stand_in)
+
+
+def test_closing_cuts_a_run_short(make_wards: MakeExecutor, write_checks: WriteChecks) -> None:
+    """Who closes the executor does not wait for a check that hangs; the run raises."""
+    name = write_checks(hanging("c_call_with_the_lock", timeout_s=50))
+    executor = make_wards()
+    caught: list[BaseException] = []
+    hung = threading.Event()
+
+    def one() -> None:
+        try:
+            executor.run(Selection((name,)), lambda _outcome: hung.set())
+        except WardError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=one)
+    thread.start()
+    assert hung.wait(10)
+    began = time.monotonic()
+    executor.close()
+    thread.join(10)
+
+    assert time.monotonic() - began < 2
+    assert [str(error) for error in caught] == [
+        "the run was cut short: its executor was closed"
+    ]
+    assert isinstance(executor, WardExecutor)
+    wait_until_gone(executor)
 
 
 def test_nothing_grows_over_many_runs(make_wards: MakeExecutor, write_checks: WriteChecks) -> None:

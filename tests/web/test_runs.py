@@ -47,6 +47,7 @@ class FakeExecutor:
         self,
         selection: Selection,
         on_outcome: Callable[[Outcome], None] | None = None,  # noqa: ARG002 - an Executor's
+        on_catalog: Callable[[Catalog], None] | None = None,  # noqa: ARG002 - an Executor's
     ) -> Report:
         self.runs += 1
         self.threads.add(threading.get_ident())
