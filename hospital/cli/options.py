@@ -5,15 +5,13 @@ misspelt word with the nearest right one.
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple, NoReturn, TypeVar
+from typing import Any, NamedTuple
 
-from hospital.durations import parse_duration
-from hospital.errors import SettingError, UsageError, did_you_mean
+from hospital.arguments import Parser, Reader, seconds
+from hospital.errors import SettingError
 from hospital.settings import one_of
-
-T = TypeVar("T")
 
 PROGRAM = "hospital-cli"
 FORMATS = ("text", "json")
@@ -80,21 +78,14 @@ class Options(NamedTuple):
     version: bool = False
 
 
-class _Parser(argparse.ArgumentParser):
-    """Raises where argparse would print its usage and end the process."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
-
-
-def make_parser(program: str = PROGRAM, columns: int | None = 100) -> argparse.ArgumentParser:
+def make_parser(program: str = PROGRAM, columns: int | None = 100) -> Parser:
     """Return the parser of the command line; it knows the options and the help.
 
     Args:
         program: Name of the command.
         columns: Width of the help; None for that of the terminal, which takes long to find out.
     """
-    parser = _Parser(
+    parser = Parser(
         prog=program,
         usage="%(prog)s [options] [NAME ...]",
         description=DESCRIPTION,
@@ -103,18 +94,8 @@ def make_parser(program: str = PROGRAM, columns: int | None = 100) -> argparse.A
         allow_abbrev=False,
         add_help=False,
     )
+    parser.add_selection()
     add = parser.add_argument
-    add("names", nargs="*", metavar="NAME", help="dotted name, file or folder of health checks")
-    add("--tag", action="append", default=[], metavar="TAG", help="only what has TAG; repeatable")
-    add(
-        "--exclude",
-        action="append",
-        default=[],
-        metavar="WHAT",
-        help="leave out a tag, an id, all under a dotted prefix, or a pattern (*.slow_*); "
-        "repeatable",
-    )
-    add("--timeout", metavar="TIME", help="for each check that has none of its own: 500ms, 10s, 2m")
     add("--jobs", metavar="N", help="how many checks run at once")
     add("--in-process", action="store_true", help="run in threads of this process, not in wards")
     add("--wait", metavar="TIME", help="repeat until green, for TIME at most; show the last try")
@@ -122,8 +103,7 @@ def make_parser(program: str = PROGRAM, columns: int | None = 100) -> argparse.A
     add("--format", default="text", metavar="FORMAT", help="text (default) or json")
     add("-v", "--verbose", action="store_true", help="a line for each check, traces of failures")
     add("--color", default="auto", metavar="WHEN", help="auto (default), always or never")
-    add("--version", action="store_true", help="show the version and do nothing")
-    add("-h", "--help", action="store_true", help="show this help and do nothing")
+    parser.add_help_and_version()
     return parser
 
 
@@ -138,27 +118,18 @@ def read_options(arguments: Sequence[str], program: str = PROGRAM) -> Options:
     """
     parser = make_parser(program)
     known, unknown = parser.parse_known_intermixed_args(list(arguments))
-    faults = [str(_unknown(word, parser)) for word in unknown]
-
-    def read(convert: Callable[[str, str], T], option: str, text: str, default: T) -> T:
-        try:
-            return convert(option, text)
-        except SettingError as error:
-            faults.append(str(error))
-            return default
-
-    def read_optional(convert: Callable[[str, str], T], option: str, text: str | None) -> T | None:
-        return None if text is None else read(convert, option, text, None)
-
+    reader = Reader()
+    reader.refuse_unknown(unknown, parser)
+    read = reader.read
     given: dict[str, Any] = {
         "names": tuple(known.names),
-        "tags": tuple(read(_word, "--tag", tag, "") for tag in known.tag),
-        "exclude": tuple(read(_word, "--exclude", word, "") for word in known.exclude),
+        "tags": reader.words("--tag", known.tag),
+        "exclude": reader.words("--exclude", known.exclude),
         "format": read(_format, "--format", known.format, "text"),
-        "timeout_s": read_optional(_seconds, "--timeout", known.timeout),
-        "jobs": read_optional(_count, "--jobs", known.jobs),
+        "timeout_s": read(seconds, "--timeout", known.timeout, None),
+        "jobs": read(_count, "--jobs", known.jobs, None),
         "in_process": known.in_process,
-        "wait_s": read_optional(_seconds, "--wait", known.wait),
+        "wait_s": read(seconds, "--wait", known.wait, None),
         "list": known.list,
         "verbose": known.verbose,
         "colour": read(_colour, "--color", known.color, "auto"),
@@ -166,34 +137,17 @@ def read_options(arguments: Sequence[str], program: str = PROGRAM) -> Options:
         "version": known.version,
     }
     if known.list and known.wait is not None:
-        faults.append("--list runs nothing, so there is nothing to --wait for; leave one out")
-    if faults:
-        raise UsageError(" · ".join(faults))
+        reader.faults.append(
+            "--list runs nothing, so there is nothing to --wait for; leave one out"
+        )
+    reader.raise_faults()
     return Options(**given)
-
-
-def _unknown(word: str, parser: argparse.ArgumentParser) -> UsageError:
-    options = [option for action in parser._actions for option in action.option_strings]  # noqa: SLF001 - argparse tells its options nowhere else
-    return UsageError(
-        "unknown option", repr(word)[:80], did_you_mean(word.partition("=")[0], options)
-    )
-
-
-def _seconds(option: str, text: str) -> float:
-    return parse_duration(text, option)
 
 
 def _count(option: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= 9999):  # noqa: PLR2004 - more threads than any machine runs
         raise SettingError(f"{option} is no number of checks:", repr(text)[:80], "write 1 to 9999")
     return int(text)
-
-
-def _word(option: str, text: str) -> str:
-    if not text or any(c.isspace() or c == "," for c in text):
-        remedy = f"write the option once for each: {option} one {option} other"
-        raise SettingError(f"{option} takes one word, not", repr(text)[:80], remedy)
-    return text
 
 
 def _format(option: str, text: str) -> str:

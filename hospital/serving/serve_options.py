@@ -7,13 +7,11 @@ misspelt word with the nearest right one.
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn, TypeVar
 
+from hospital.arguments import Parser, Reader, seconds
 from hospital.durations import parse_duration
-from hospital.errors import SettingError, UsageError, did_you_mean
+from hospital.errors import SettingError
 from hospital.settings import NAMES_VARIABLE, REASONS, Settings, one_of
-
-T = TypeVar("T")
 
 PROGRAM = "hospital-serve"
 DEFAULT_HOST = "0.0.0.0"  # noqa: S104 - the documented default; strangers see names and statuses
@@ -71,16 +69,9 @@ class Options:
     version: bool = False
 
 
-class _Parser(argparse.ArgumentParser):
-    """Raises where argparse would print its usage and end the process."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
-
-
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """Return the parser of the command line; it knows the options and the help."""
-    parser = _Parser(
+    parser = Parser(
         prog=PROGRAM,
         usage="%(prog)s [options] [NAME ...]",
         description=DESCRIPTION,
@@ -89,8 +80,8 @@ def make_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         add_help=False,
     )
+    parser.add_selection()
     add = parser.add_argument
-    add("names", nargs="*", metavar="NAME", help="dotted name, file or folder of health checks")
     add("--host", default=DEFAULT_HOST, metavar="HOST", help=f"address, {DEFAULT_HOST} by default")
     add("--port", metavar="PORT", help=f"{DEFAULT_PORT} by default; 0 for a free one")
     add(
@@ -98,19 +89,8 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="WHO",
         help="who may see why a check fails: token (default), loopback or everyone",
     )
-    add("--timeout", metavar="TIME", help="for each check that has none of its own: 500ms, 10s, 2m")
     add("--cache-ttl", metavar="TIME", help="serve a finished run again for TIME; 0 by default")
-    add("--tag", action="append", default=[], metavar="TAG", help="only what has TAG; repeatable")
-    add(
-        "--exclude",
-        action="append",
-        default=[],
-        metavar="WHAT",
-        help="leave out a tag, an id, all under a dotted prefix, or a pattern (*.slow_*); "
-        "repeatable",
-    )
-    add("--version", action="store_true", help="show the version and do nothing")
-    add("-h", "--help", action="store_true", help="show this help and do nothing")
+    parser.add_help_and_version()
     return parser
 
 
@@ -130,37 +110,24 @@ def read_options(arguments: Sequence[str], get_settings: Callable[[], Settings])
     if known.help or known.version:
         return Options(help=known.help, version=known.version)
     settings = get_settings()
-    faults = [str(_unknown(word, parser)) for word in unknown]
-
-    def read(convert: Callable[[str, str], T], option: str, text: str | None, default: T) -> T:
-        try:
-            return default if text is None else convert(option, text)
-        except SettingError as error:
-            faults.append(str(error))
-            return default
-
+    reader = Reader()
+    reader.refuse_unknown(unknown, parser)
+    read = reader.read
     names = tuple(known.names) or settings.names
     if not names:
-        faults.append(f"no health checks named; name some, or set {NAMES_VARIABLE}")
+        reader.faults.append(f"no health checks named; name some, or set {NAMES_VARIABLE}")
     options = Options(
         names=names,
         host=read(_host, "--host", known.host, DEFAULT_HOST),
         port=read(_port, "--port", known.port, DEFAULT_PORT),
         reasons=read(_reasons, "--reasons", known.reasons, settings.reasons),
-        timeout_s=read(_seconds, "--timeout", known.timeout, settings.check_timeout_s),
+        timeout_s=read(seconds, "--timeout", known.timeout, settings.check_timeout_s),
         cache_ttl_s=read(_ttl, "--cache-ttl", known.cache_ttl, settings.cache_ttl_s),
-        tags=tuple(read(_word, "--tag", word, "") for word in known.tag),
-        exclude=tuple(read(_word, "--exclude", word, "") for word in known.exclude),
+        tags=reader.words("--tag", known.tag),
+        exclude=reader.words("--exclude", known.exclude),
     )
-    if faults:
-        raise UsageError(" · ".join(faults))
+    reader.raise_faults()
     return options
-
-
-def _unknown(word: str, parser: argparse.ArgumentParser) -> UsageError:
-    options = [option for action in parser._actions for option in action.option_strings]  # noqa: SLF001 - argparse tells its options nowhere else
-    hint = did_you_mean(word.partition("=")[0], options)
-    return UsageError("unknown option", repr(word)[:80], hint)
 
 
 def _host(option: str, text: str) -> str:
@@ -181,16 +148,5 @@ def _reasons(option: str, text: str) -> str:
     return one_of(option, text, REASONS)
 
 
-def _seconds(option: str, text: str) -> float:
-    return parse_duration(text, option)
-
-
 def _ttl(option: str, text: str) -> float:
     return parse_duration(text, option, zero=True)
-
-
-def _word(option: str, text: str) -> str:
-    if not text or any(c.isspace() or c == "," for c in text):
-        remedy = f"write the option once for each: {option} one {option} other"
-        raise SettingError(f"{option} takes one word, not", repr(text)[:80], remedy)
-    return text
