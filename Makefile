@@ -1,16 +1,30 @@
-# make run    sets itself up, starts circusd, answers at http://127.0.0.1:2014/
-# make test   sets itself up, runs the tests
+# make run          sets itself up, starts circusd, answers at http://127.0.0.1:2014/
+# make test         sets itself up, runs the tests; some of them: make test TESTS=tests/cli
+# make lint         ruff and mypy
+# make bench        the benchmark table
+# make dist         sdist and wheel, in dist/
+# make constraints  pins the newest versions that suit every Python, in constraints.txt
+# make clean        removes what these made
+#
+# With another interpreter, in an environment of its own: PYTHON=python3.12 make test
 PYTHON ?= python3
+ifeq ($(PYTHON),python3)
 VENV ?= .venv
+else
+VENV ?= .venv-$(notdir $(PYTHON))
+endif
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
+TESTS ?=
 
-.PHONY: run test lint bench clean
+.PHONY: run test lint bench dist constraints clean
 
 run: $(VENV)/.installed
+	@$(BIN)/python -m hospital.serving.ports deploy/circus.ini
 	$(BIN)/circusd deploy/circus.ini
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TESTS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check
@@ -20,18 +34,30 @@ lint: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.benchmarks
 
-$(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
+dist: $(VENV)/.installed-dev
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
 
-$(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
-	touch $@
+constraints:
+	.ci/constraints
+
+# Each stamp says that a step is done: nothing is asked of the network a second time.
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hospital needs Python 3.11 or newer, not %s; name one: PYTHON=python3.12 make" % sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# The pip that a new environment has may be too old to know dependency groups.
+$(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
+	$(PIP) install --constraint constraints.txt 'pip>=25.1'
+	$(PIP) install --constraint constraints.txt --group build
+	$(PIP) install --constraint constraints.txt --no-build-isolation --editable .
+	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group dev
-	touch $@
+	$(PIP) install --constraint constraints.txt --group dev
+	@touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+	rm -rf .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,36 +4,34 @@ Rule: nothing is dropped in silence. What cannot be imported, found or used beco
 a name and a reason with module, line and cause.
 """
 
+import sys
 import unittest
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from types import ModuleType
 from typing import Any
 
-from hospital.errors import HospitalError
-from hospital.finding import Importer, Missing
-from hospital.marking import Options, awaiting, is_healthcheck, manages_own_loop, options_of
-from hospital.model import Check
+from hospital.entries import (
+    Entry,
+    case_entry,
+    function_entry,
+    is_class,
+    is_marked,
+    skipped_entry,
+)
+from hospital.finding import Found, Importer, Missing
+from hospital.lost_marks import HIDDEN, NO_TESTCASE, hides_a_mark, is_mixed_in
+from hospital.marking import is_healthcheck
 from hospital.redaction import clean, clean_line, to_text
+from hospital.requirements import KnownIds, also_called, candidates, ids_for
+from hospital.suites import ProblemCase, as_test, entries_in
 
-_MODULE_FIXTURES = ("setUpModule", "tearDownModule")
+__all__ = ["Entry", "HealthCheckLoader", "Loaded", "Problem", "load"]
 
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A check with what it takes to run it.
-
-    Attributes:
-        check: The check.
-        make: Returns the test case to run; None for a plain function.
-        function: The plain function; None for a test case.
-        case: The class of the test case; None for a plain function.
-    """
-
-    check: Check
-    make: Callable[[], unittest.TestCase] | None = None
-    function: Callable[[], object] | None = None
-    case: type[unittest.TestCase] | None = None
+Problem = tuple[str, str]
+"""A name, and why it could not be used."""
 
 
 @dataclass(slots=True)
@@ -46,7 +44,31 @@ class Loaded:
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
-    problems: list[tuple[str, str]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    _targets: set[object] = field(default_factory=set)
+
+    def add(self, entry: Entry) -> Entry | None:
+        """Add *entry*, once however often it is re-exported; number what shares an id.
+
+        Returns:
+            The entry as it was added; None where it is there already.
+        """
+        if entry.target in self._targets:
+            return None
+        self._targets.add(entry.target)
+        id_, number = entry.check.id, 2
+        while id_ in self.entries:
+            id_, number = f"{entry.check.id}#{number}", number + 1
+        if id_ != entry.check.id:
+            entry = replace(entry, check=replace(entry.check, id=id_))
+        self.entries[id_] = entry
+        return entry
+
+    def add_problem(self, name: str, reason: str) -> None:
+        """Add a problem, once."""
+        problem = clean_line(name), clean(reason)
+        if problem not in self.problems:
+            self.problems.append(problem)
 
 
 def load(
@@ -57,17 +79,14 @@ def load(
 ) -> Loaded:
     """Return the health checks under *names*, and what could not be used of them.
 
+    Never raises for what modules do.
+
     Args:
         names: Dotted names of packages, modules, classes, methods, functions; files; folders.
         announce: Called with the name and the file of each module before it is imported.
         broken: Modules that are not imported again, and why.
     """
-    loader = HealthCheckLoader(announce=announce, broken=broken)
-    loaded = Loaded()
-    for name in names:
-        _add(loaded, loader, name)
-    _pull_in_requirements(loaded, loader)
-    return loaded
+    return HealthCheckLoader(announce=announce, broken=broken).load(names)
 
 
 class HealthCheckLoader(unittest.TestLoader):
@@ -86,6 +105,20 @@ class HealthCheckLoader(unittest.TestLoader):
     ) -> None:
         super().__init__()
         self._importer = Importer(announce=announce, broken=broken)
+        self._by_module: dict[int, tuple[ModuleType, list[Entry | Problem]]] = {}
+        self._in_load_tests: list[ModuleType] = []
+        self._without_testcase: dict[type, str] = {}
+
+    def load(self, names: Iterable[str]) -> Loaded:
+        """Return the health checks under *names*, and what could not be used of them."""
+        loaded = Loaded()
+        for name in names:
+            self._add(loaded, name)
+        self._pull_in_requirements(loaded)
+        for case, found_as in self._without_testcase.items():
+            if not self._in_load_tests and not is_mixed_in(case):
+                loaded.add_problem(found_as, f"{found_as!r} {NO_TESTCASE}")
+        return loaded
 
     def discover(
         self,
@@ -104,10 +137,8 @@ class HealthCheckLoader(unittest.TestLoader):
             top_level_dir: Not used: the folder to import from is found from the packages.
         """
         del pattern, top_level_dir
-        loaded = load([start_dir])
-        tests = [_as_test(entry) for entry in loaded.entries.values()]
-        failed = [_Problem(name, reason) for name, reason in loaded.problems]
-        return self.suiteClass([*tests, *failed])
+        loaded = self.load([start_dir])
+        return self._suite([*loaded.entries.values(), *loaded.problems])
 
     def getTestCaseNames(  # noqa: N802 - unittest's name
         self,
@@ -117,343 +148,271 @@ class HealthCheckLoader(unittest.TestLoader):
         if getattr(testCaseClass, "__test__", True) is False:
             return []
         whole = is_healthcheck(testCaseClass)
-        names = set(super().getTestCaseNames(testCaseClass)) if whole else set()
-        names.update(
-            name
-            for name in dir(testCaseClass)
-            if getattr(getattr(testCaseClass, name, None), "is_healthcheck", False) is True
-            and callable(getattr(testCaseClass, name))
-        )
+        names = []
+        for name in dir(testCaseClass):
+            is_test = whole and name.startswith(self.testMethodPrefix)
+            try:
+                value = getattr(testCaseClass, name)
+                chosen = not is_class(value) and callable(value) and (is_test or is_marked(value))
+            except Exception:
+                if is_test:
+                    raise
+                continue
+            if chosen and getattr(value, "__test__", True) is not False:
+                names.append(name)
         if whole and not names and hasattr(testCaseClass, "runTest"):
-            names.add("runTest")
-        return sorted(names)
+            names.append("runTest")
+        prefix = f"{testCaseClass.__module__}.{testCaseClass.__qualname__}"
+        return sorted(name for name in names if self._is_wanted(f"{prefix}.{name}"))
 
     def loadTestsFromTestCase(  # noqa: N802 - unittest's name
         self,
         testCaseClass: type[unittest.TestCase],  # noqa: N803 - unittest's name
     ) -> unittest.TestSuite:
         """Return a suite of the marked tests of a class."""
-        return self.suiteClass(
-            [testCaseClass(name) for name in self.getTestCaseNames(testCaseClass)]
-        )
+        name = f"{testCaseClass.__module__}.{testCaseClass.__qualname__}"
+        return self._suite(self._guarded(name, self._entries_of_case(testCaseClass, name)))
 
     def loadTestsFromModule(  # noqa: N802 - unittest's name
         self, module: ModuleType, *args: Any, pattern: str | None = None
     ) -> unittest.TestSuite:
         """Return a suite of the health checks of a module, as its ``load_tests`` wants it."""
         del args, pattern
-        return self.suiteClass([_as_test(entry) for entry in self.entries_of_module(module)])
+        return self._suite(self.entries_of_module(module))
 
     def loadTestsFromName(  # noqa: N802 - unittest's name
         self, name: str, module: ModuleType | None = None
     ) -> unittest.TestSuite:
-        """Return a suite of the health checks under *name*."""
-        return self.discover(f"{module.__name__}.{name}" if module else name)
+        """Return a suite of the health checks under *name*, which may be one within *module*."""
+        if module is None:
+            return self.discover(name)
+        found = self._importer.find_in(module, name)
+        return self._suite(self._entries_of_found(found, set()))
 
-    def entries_under(self, name: str) -> Iterator[Entry | tuple[str, str]]:
+    def entries_under(self, name: str) -> Iterator[Entry | Problem]:
         """Yield the entries and the problems under *name*."""
-        for found in self._importer.find(name):
-            if isinstance(found, Missing):
-                yield found.name, found.reason
-            elif isinstance(found.value, ModuleType):
-                yield from self._entries_of_package(found.value, walk=found.walk)
+        seen: set[str] = set()
+        for found in self._importer.find(name, seen):
+            yield from self._entries_of_found(found, seen)
+
+    def entries_of_module(self, module: ModuleType) -> list[Entry | Problem]:
+        """Return the entries and the problems of one module, without its submodules."""
+        held = self._by_module.get(id(module))
+        if held is not None:
+            return held[1]
+        standard = list(self._guarded(module.__name__, self._standard_entries(module)))
+        load_tests = vars(module).get("load_tests")
+        if callable(load_tests) and module not in self._in_load_tests:
+            self._in_load_tests.append(module)
+            try:
+                standard = list(
+                    self._guarded(
+                        f"{module.__name__}.load_tests",
+                        self._as_wanted(load_tests, standard, module.__name__),
+                    )
+                )
+            finally:
+                self._in_load_tests.pop()
+        self._by_module[id(module)] = module, standard
+        return standard
+
+    def _entries_of_found(
+        self, found: Found | Missing, seen: set[str]
+    ) -> Iterator[Entry | Problem]:
+        if isinstance(found, Missing):
+            if found.is_skipped:
+                yield skipped_entry(found.name, found.reason)
             else:
-                yield from self._entries_of_object(found.value, found.name, found.owner)
+                yield found.name, found.reason
+        elif isinstance(found.value, ModuleType):
+            yield from self._entries_of_package(found.value, seen, walk=found.walk)
+        else:
+            yield from self._entries_of_object(found)
 
     def _entries_of_package(
-        self, module: ModuleType, *, walk: bool
-    ) -> Iterator[Entry | tuple[str, str]]:
-        try:
-            yield from self.entries_of_module(module)
-        except BaseException as error:  # noqa: BLE001 - a module's load_tests may raise anything
-            reason = f"load_tests: {type(error).__name__}: {to_text(error)}"
-            yield module.__name__, clean(reason)
-        if not walk or hasattr(module, "load_tests"):
+        self, module: ModuleType, seen: set[str], *, walk: bool
+    ) -> Iterator[Entry | Problem]:
+        if vars(module).get("__test__", True) is False:
             return
-        for found in self._importer.submodules(module):
-            if isinstance(found, Missing):
-                yield found.name, found.reason
-            else:
-                yield from self._entries_of_package(found.value, walk=True)
-
-    def entries_of_module(self, module: ModuleType) -> Iterator[Entry]:
-        """Yield the entries of one module, without its submodules."""
-        cases: list[Entry] = []
-        functions: list[Entry] = []
-        for name, value in list(vars(module).items()):
-            if isinstance(value, type) and issubclass(value, unittest.TestCase):
-                cases.extend(self._entries_of_case(value, f"{module.__name__}.{name}"))
-            elif not isinstance(value, type) and _is_marked(value):
-                functions.append(_function_entry(value, f"{module.__name__}.{name}"))
-        load_tests = getattr(module, "load_tests", None)
-        if load_tests is not None:
-            standard = self.suiteClass([_as_test(entry) for entry in cases])
-            cases = [_instance_entry(test) for test in _flat(load_tests(self, standard, None))]
-        yield from cases
-        yield from functions
-
-    def _entries_of_object(
-        self, value: Any, name: str, owner: Any
-    ) -> Iterator[Entry | tuple[str, str]]:
-        if isinstance(value, type) and issubclass(value, unittest.TestCase):
-            entries = list(self._entries_of_case(value, name))
-            yield from entries
-            if not entries:
-                yield name, f"no test of the class {name!r} is marked @healthcheck"
-        elif isinstance(owner, type) and issubclass(owner, unittest.TestCase):
-            method = name.rpartition(".")[2]
-            if method in self.getTestCaseNames(owner):
-                yield _case_entry(owner, method, name.rpartition(".")[0])
-            else:
-                yield name, f"{name!r} is not marked @healthcheck"
-        elif is_healthcheck(value):
-            yield _function_entry(value, name)
-        else:
-            yield name, f"{name!r} is not marked @healthcheck"
-
-    def _entries_of_case(self, case: type[unittest.TestCase], found_as: str) -> Iterator[Entry]:
-        for method in self.getTestCaseNames(case):
-            yield _case_entry(case, method, found_as)
-
-
-def _is_marked(value: object) -> bool:
-    try:
-        return is_healthcheck(value)
-    except Exception:  # noqa: BLE001 - a lazy object of somebody's module may raise anything
-        return False
-
-
-def _add(loaded: Loaded, loader: HealthCheckLoader, name: str) -> None:
-    before = len(loaded.problems)
-    any_check = False
-    for found in loader.entries_under(name):
-        if isinstance(found, Entry):
-            any_check = True
-            _add_once(loaded, found)
-        elif found not in loaded.problems:
-            loaded.problems.append(found)
-    if not any_check and len(loaded.problems) == before:
-        known = any(problem[0] == name for problem in loaded.problems)
-        if not known:
-            reason = f"no health check under {name!r}: mark tests there with @healthcheck"
-            loaded.problems.append((name, reason))
-
-
-def _add_once(loaded: Loaded, entry: Entry) -> None:
-    """Add *entry*, once however often it is re-exported; number what shares an id otherwise."""
-    held = loaded.entries.get(entry.check.id)
-    if held is None:
-        loaded.entries[entry.check.id] = entry
-    elif isinstance(entry.make, _Again) and held.make != entry.make:
-        number = 2
-        while (other := f"{entry.check.id}#{number}") in loaded.entries:
-            if loaded.entries[other].make == entry.make:
+        if module not in self._in_load_tests:
+            yield from self.entries_of_module(module)
+            if callable(vars(module).get("load_tests")):
                 return
-            number += 1
-        loaded.entries[other] = replace(entry, check=replace(entry.check, id=other))
+        if walk:
+            for found in self._importer.submodules(module, seen):
+                yield from self._entries_of_found(found, seen)
+
+    def _standard_entries(self, module: ModuleType) -> Iterator[Entry | Problem]:
+        """Yield what is marked in a module, test cases first."""
+        held = [(f"{module.__name__}.{name}", value) for name, value in list(vars(module).items())]
+        for name, value in held:
+            if is_class(value):
+                yield from self._guarded(name, self._entries_of_class(value, name, module))
+        for name, value in held:
+            if not is_class(value):
+                if is_marked(value):
+                    yield from self._guarded(name, iter([function_entry(value, name)]))
+                elif hides_a_mark(value, name.rpartition(".")[2]):
+                    yield name, f"{name!r} {HIDDEN}"
+
+    def _entries_of_class(
+        self, value: type, name: str, module: ModuleType
+    ) -> Iterator[Entry | Problem]:
+        if issubclass(value, unittest.TestCase):
+            if not getattr(value, "__abstractmethods__", None):
+                yield from self._entries_of_case(value, name)
+            return
+        inside = vars(value)
+        if inside.get("__module__") != module.__name__ or inside.get("__test__") is False:
+            return
+        for attribute, held in list(inside.items()):
+            if not is_class(held):
+                if is_marked(held):
+                    self._without_testcase[value] = name
+            elif issubclass(held, unittest.TestCase) and is_healthcheck(held):
+                yield from self._entries_of_case(held, f"{name}.{attribute}")
+
+    def _entries_of_case(
+        self, case: type[unittest.TestCase], found_as: str
+    ) -> Iterator[Entry | Problem]:
+        for method in self.getTestCaseNames(case):
+            yield case_entry(case, method, found_as)
+        for name, value in list(vars(case).items()):
+            if hides_a_mark(value, name):
+                yield f"{found_as}.{name}", f"'{found_as}.{name}' {HIDDEN}"
+
+    def _as_wanted(
+        self, load_tests: Callable[..., Any], standard: list[Entry | Problem], name: str
+    ) -> Iterator[Entry | Problem]:
+        """Yield what ``load_tests`` makes of the test cases; functions are none of its business."""
+        cases = [each for each in standard if isinstance(each, Entry) and each.function is None]
+        wanted = load_tests(self, self._suite(cases), None)
+        if wanted is None:
+            yield name, "load_tests returned None; it has to return a suite"
+            wanted = ()
+        made = list(entries_in(wanted))
+        yield from made
+        ids = {_id(each) for each in made}
+        yield from (each for each in standard if each not in cases and _id(each) not in ids)
+
+    def _entries_of_object(self, found: Found) -> Iterator[Entry | Problem]:
+        name, value = found.name, found.value
+        entries = list(self._guarded(name, self._direct_entries(found)))
+        module = _module_of(found)
+        if module is not None and callable(vars(module).get("load_tests")):
+            ids = {_id(each) for each in entries}
+            made = [each for each in self.entries_of_module(module) if _id(each) in ids]
+            entries = made or entries
+        yield from entries
+        if not entries:
+            abstract = is_class(value) and getattr(value, "__abstractmethods__", None)
+            why = "is abstract" if abstract else "is not marked @healthcheck"
+            if is_class(value) and not abstract:
+                why = "holds no test that is marked @healthcheck"
+            yield name, f"{name!r} {why}"
+
+    def _direct_entries(self, found: Found) -> Iterator[Entry | Problem]:
+        name, value, owner = found.name, found.value, found.owner
+        if is_class(value):
+            if issubclass(value, unittest.TestCase):
+                if not getattr(value, "__abstractmethods__", None):
+                    yield from self._entries_of_case(value, name)
+            else:
+                yield name, f"{name!r} is a class, but no unittest.TestCase"
+        elif is_class(owner) and issubclass(owner, unittest.TestCase):
+            case, _, method = name.rpartition(".")
+            if method in self.getTestCaseNames(owner):
+                yield case_entry(owner, method, case)
+        elif is_marked(value):
+            yield function_entry(value, name)
+        elif hides_a_mark(value, name.rpartition(".")[2]):
+            yield name, f"{name!r} {HIDDEN}"
+
+    def _guarded(self, name: str, entries: Iterator[Entry | Problem]) -> Iterator[Entry | Problem]:
+        """Yield *entries*; what raises while they are made becomes a problem."""
+        try:
+            yield from entries
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # noqa: BLE001 - somebody's class or load_tests may raise anything
+            cause = f"{type(error).__name__}: {to_text(error)}".removesuffix(": ")
+            yield name, f"cannot load {name!r}: {cause}"
+
+    def _suite(self, found: Iterable[Entry | Problem]) -> unittest.TestSuite:
+        tests: list[unittest.TestCase] = []
+        for each in found:
+            if not isinstance(each, Entry):
+                tests.append(ProblemCase(*each))
+            elif self._is_wanted(each.check.id):
+                tests.append(as_test(each))
+        return self.suiteClass(tests)
+
+    def _is_wanted(self, id_: str) -> bool:
+        """Return whether ``-k`` of unittest takes it."""
+        patterns = self.testNamePatterns
+        return not patterns or any(fnmatchcase(id_, pattern) for pattern in patterns)
+
+    def _add(self, loaded: Loaded, name: str) -> None:
+        found_any = False
+        without_testcase = len(self._without_testcase)
+        for each in self._guarded(clean_line(name), self.entries_under(name)):
+            found_any = True
+            if isinstance(each, Entry):
+                loaded.add(each)
+            else:
+                loaded.add_problem(*each)
+        found_any = found_any or len(self._without_testcase) > without_testcase
+        if not found_any and not self._in_load_tests:
+            shown = clean_line(name)
+            reason = f"no health check under {shown!r}: mark tests there with @healthcheck"
+            loaded.add_problem(shown, reason)
+
+    def _pull_in_requirements(self, loaded: Loaded) -> None:
+        """Load what is required but was not named, and write requirements as full ids."""
+        known = KnownIds()
+        for entry in loaded.entries.values():
+            known.add(entry.check.id, *also_called(entry))
+        queue = deque(entry for entry in loaded.entries.values() if entry.check.requires)
+        while queue:
+            entry = queue.popleft()
+            required: list[str] = []
+            for name in entry.check.requires:
+                ids = ids_for(name, entry, known)
+                if not ids:
+                    queue.extend(self._pull_in(loaded, known, name, entry))
+                    ids = ids_for(name, entry, known)
+                required.extend(ids or [name])
+            check = replace(entry.check, requires=tuple(dict.fromkeys(required)))
+            loaded.entries[entry.check.id] = replace(entry, check=check)
+
+    def _pull_in(self, loaded: Loaded, known: KnownIds, name: str, entry: Entry) -> Iterator[Entry]:
+        """Load what *name* may mean; yield the entries that have requirements themselves."""
+        for candidate in candidates(name, entry):
+            found = list(self._guarded(candidate, self._required_entries(candidate)))
+            for each in found:
+                if not isinstance(each, Entry):
+                    loaded.add_problem(*each)
+                elif (added := loaded.add(each)) is not None:
+                    known.add(added.check.id, *also_called(added))
+                    if added.check.requires:
+                        yield added
+            if found:
+                return
+
+    def _required_entries(self, name: str) -> Iterator[Entry | Problem]:
+        """Yield what is under a *name* that may stand for nothing; a broken module is something."""
+        seen: set[str] = set()
+        for found in self._importer.find(name, seen):
+            if isinstance(found, Found) or found.is_broken:
+                yield from self._entries_of_found(found, seen)
 
 
-def _pull_in_requirements(loaded: Loaded, loader: HealthCheckLoader) -> None:
-    """Load what is required but was not named, and write requirements as full ids."""
-    queue = list(loaded.entries.values())
-    while queue:
-        entry = queue.pop(0)
-        required: list[str] = []
-        for name in entry.check.requires:
-            ids = ids_under(name, entry.check.id, loaded.entries)
-            if not ids:
-                pulled = [
-                    found for found in _found_quietly(loader, name) if isinstance(found, Entry)
-                ]
-                for each in pulled:
-                    _add_once(loaded, each)
-                queue.extend(pulled)
-                ids = ids_under(name, entry.check.id, loaded.entries)
-            required.extend(ids or [name])
-        check = replace(entry.check, requires=tuple(dict.fromkeys(required)))
-        loaded.entries[entry.check.id] = replace(entry, check=check)
+def _id(found: Entry | Problem) -> str:
+    return found.check.id if isinstance(found, Entry) else found[0]
 
 
-def _found_quietly(loader: HealthCheckLoader, name: str) -> Iterator[Entry | tuple[str, str]]:
-    if "." in name and "/" not in name:
-        yield from loader.entries_under(name)
-
-
-def ids_under(name: str, of: str, known: Iterable[str]) -> list[str]:
-    """Return the ids that the requirement *name* of the check *of* means.
-
-    A full id, the dotted name of what holds checks, or a name in the same class or module.
-
-    >>> ids_under("up", "shop.db.fresh", ["shop.db.up", "shop.db.fresh"])
-    ['shop.db.up']
-    """
-    known = list(known)
-    scope = of
-    candidates = [name]
-    while "." in scope:
-        scope = scope.rpartition(".")[0]
-        candidates.append(f"{scope}.{name}")
-    for candidate in candidates:
-        if candidate in known:
-            return [candidate]
-        inside = [each for each in known if each.startswith(candidate + ".") and each != of]
-        if inside:
-            return inside
-    return []
-
-
-class FunctionHealthCheck(unittest.FunctionTestCase):
-    """A plain function as a test case, for runners that know nothing else."""
-
-    def __init__(self, entry: Entry) -> None:
-        function: Any = entry.function
-        super().__init__(_runnable(function), description=entry.check.title)
-        self._id = entry.check.id
-        self.is_healthcheck = True
-        if getattr(function, "__unittest_expecting_failure__", False):
-            self.__unittest_expecting_failure__ = True
-
-    def id(self) -> str:
-        """Return the check's id."""
-        return self._id
-
-    def __str__(self) -> str:
-        return self._id
-
-    __hash__ = object.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-
-class _Problem(unittest.TestCase):
-    """What could not be loaded, as a test case that errs with the reason."""
-
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__("runTest")
-        self._id, self._reason = name, reason
-
-    def id(self) -> str:
-        return self._id
-
-    def __str__(self) -> str:
-        return self._id
-
-    def runTest(self) -> None:  # noqa: N802 - unittest's name
-        raise HospitalError(self._reason)
-
-
-def _as_test(entry: Entry) -> unittest.TestCase:
-    return entry.make() if entry.make else FunctionHealthCheck(entry)
-
-
-def _runnable(function: Callable[[], object]) -> Callable[[], object]:
-    import inspect
-
-    return awaiting(function) if inspect.iscoroutinefunction(function) else function
-
-
-@dataclass(frozen=True)
-class _New:
-    """Makes a fresh instance of a class for each run, as unittest does."""
-
-    case: type[unittest.TestCase]
-    method: str
-
-    def __call__(self) -> unittest.TestCase:
-        test = self.case(self.method)
-        function = getattr(test, self.method)
-        if not manages_own_loop(self.case):
-            bound = _runnable(function)
-            if bound is not function:
-                setattr(test, self.method, bound)
-        return test
-
-
-@dataclass(frozen=True, eq=False)
-class _Again:
-    """Makes a copy of an instance that ``load_tests`` made."""
-
-    test: unittest.TestCase
-
-    def __call__(self) -> unittest.TestCase:
-        import copy
-
-        return copy.copy(self.test)
-
-
-def _flat(suite: Any) -> Iterator[unittest.TestCase]:
-    if isinstance(suite, unittest.TestCase):
-        if is_healthcheck(suite):
-            yield suite
-    else:
-        for each in suite:
-            yield from _flat(each)
-
-
-def _function_entry(function: Any, found_as: str) -> Entry:
-    check_id = _id_of(function, found_as)
-    check = _check(check_id, function, options_of(function), unit=check_id)
-    return Entry(check=check, function=function)
-
-
-def _case_entry(case: type[unittest.TestCase], method: str, found_as: str) -> Entry:
-    class_id = _id_of(case, found_as)
-    function = getattr(case, method)
-    options = options_of(function).over(options_of(case))
-    check = _check(f"{class_id}.{method}", function, options, unit=_unit_of(case, class_id))
-    return Entry(check=check, make=_New(case, method), case=case)
-
-
-def _instance_entry(test: unittest.TestCase) -> Entry:
-    case = type(test)
-    method = getattr(test, "_testMethodName", "runTest")
-    function = getattr(case, method, None)
-    options = options_of(function).over(options_of(case))
-    check = _check(test.id(), function, options, unit=_unit_of(case, test.id().rpartition(".")[0]))
-    title = test.shortDescription() or check.title
-    return Entry(check=replace(check, title=clean_line(title)), make=_Again(test), case=case)
-
-
-def _unit_of(case: type[unittest.TestCase], class_id: str) -> str:
-    """Return what has to run in one thread, in order: the class, or its module with fixtures."""
-    import sys
-
-    module = sys.modules.get(case.__module__)
-    if any(hasattr(module, name) for name in _MODULE_FIXTURES):
-        return case.__module__
-    return class_id
-
-
-def _id_of(value: Any, found_as: str) -> str:
-    """Return where *value* is defined, or where it was found if it cannot be found there."""
-    import sys
-
-    module_name = getattr(value, "__module__", None)
-    qualified = getattr(value, "__qualname__", None)
-    home: Any = sys.modules.get(module_name or "")
-    for part in (qualified or "<none>").split("."):
-        home = getattr(home, part, None)
-    return f"{module_name}.{qualified}" if home is value else found_as
-
-
-def _check(check_id: str, function: Any, options: Options, unit: str) -> Check:
-    document = getattr(function, "__doc__", None)
-    first = document.strip().split("\n")[0].strip() if isinstance(document, str) else ""
-    check_id = clean_line(check_id)
-    return Check(
-        id=check_id,
-        title=clean_line(first) or check_id,
-        unit=check_id if options.isolated else unit,
-        timeout_s=options.timeout,
-        interval_s=options.interval,
-        retry_interval_s=options.retry_interval,
-        fall=options.fall or 1,
-        rise=options.rise or 1,
-        tags=options.tags or (),
-        severity=options.severity or "critical",
-        owner=clean_line(options.owner or ""),
-        fix=clean(options.fix or ""),
-        requires=options.requires or (),
-        isolated=bool(options.isolated),
-    )
+def _module_of(found: Found) -> ModuleType | None:
+    """Return the module that defines a class, a method or a function."""
+    holder = found.owner if is_class(found.owner) else found.value
+    module = sys.modules.get(str(getattr(holder, "__module__", "")))
+    return module if isinstance(module, ModuleType) else None

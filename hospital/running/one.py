@@ -6,19 +6,16 @@ Rule: a check may raise anything, BaseException included; nothing of it gets pas
 import os
 import time
 import unittest
-from collections.abc import Callable
-from types import TracebackType
+from dataclasses import replace
+from types import FunctionType, TracebackType
 from typing import Any
 
-from hospital.loading import Entry
-from hospital.marking import Notes, awaiting, taking_notes
-from hospital.model import Outcome, Status
-from hospital.redaction import clean, to_text
+from hospital.entries import Entry, settle
+from hospital.marking import Notes, taking_notes
+from hospital.model import Measurement, Outcome, Status
+from hospital.redaction import clean, clean_line, to_text
+from hospital.running.meaning import Found, found_in
 from hospital.running.output import OnOutput, printing_as
-from hospital.running.places import frames_of, innermost, shown, source_line, trace
-
-Found = tuple[Status, str, str]
-"""Status, reason, trace."""
 
 _WORST_FIRST = (
     Status.ERROR,
@@ -27,7 +24,8 @@ _WORST_FIRST = (
     Status.SKIP,
     Status.EXPECTED_FAILURE,
 )
-_LONGEST_TRACE = 2000
+LONGEST_TRACE = 2000
+_UNEXPECTED = "passed, though it is marked as an expected failure"
 
 
 def run_one(entry: Entry, on_output: OnOutput) -> Outcome:
@@ -38,41 +36,18 @@ def run_one(entry: Entry, on_output: OnOutput) -> Outcome:
         found = _found(entry)
         if os.getpid() != pid:
             os._exit(0)  # a child that came back from the check's own fork has nothing to say
-        status, reason, frames = _judged(found, notes)
+    duration_s = time.monotonic() - began
+    notes.measurements = {name: _fit(each) for name, each in notes.measurements.items()}
+    status, reason, frames = _judged(found, notes)
     return Outcome.of(
         entry.check,
         status,
         clean(reason),
-        trace=clean(frames, _LONGEST_TRACE),
+        trace=clean(frames, LONGEST_TRACE),
         time=began_at,
-        duration_s=time.monotonic() - began,
+        duration_s=duration_s,
         measurements=tuple(notes.measurements.values()),
     )
-
-
-def found_in(error: BaseException) -> Found:
-    """Return what *error*, raised by a check or a fixture, means."""
-    if isinstance(error, unittest.SkipTest) or _is_pytest(error, "Skipped"):
-        return Status.SKIP, to_text(error) or "skipped", ""
-    if _is_pytest(error, "XFailed"):
-        return Status.EXPECTED_FAILURE, to_text(error), ""
-    frames = frames_of(error.__traceback__)
-    frame = innermost([each for each in frames if each[0] != __file__])
-    where = f" ({shown(frame)})" if frame else ""
-    text = to_text(error)
-    if isinstance(error, AssertionError) or _is_pytest(error, "Failed"):
-        status = Status.FAIL
-        text = text or (source_line(frame) if frame else "") or "assertion failed"
-    else:
-        status = Status.ERROR
-        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    head, newline, rest = text.partition("\n")
-    return status, f"{head}{where}{newline}{rest}", trace(frames)
-
-
-def _is_pytest(error: BaseException, name: str) -> bool:
-    kind = type(error)
-    return kind.__module__ == "_pytest.outcomes" and kind.__name__ in {name, "Exception" + name}
 
 
 def _found(entry: Entry) -> list[Found]:
@@ -80,7 +55,7 @@ def _found(entry: Entry) -> list[Found]:
         if entry.make is None:
             return _run_function(entry.function)
         result = _Result()
-        entry.make().run(result)  # type: ignore[arg-type]  # it needs no more of a TestResult
+        entry.make()(result)
     except BaseException as error:  # noqa: BLE001 - the rule of this module
         return [found_in(error)]
     return result.found
@@ -90,14 +65,13 @@ def _run_function(function: Any) -> list[Found]:
     expected = getattr(function, "__unittest_expecting_failure__", False)
     needed = _arguments_needed(function)
     if needed:
-        return [(Status.ERROR, f"takes arguments ({needed}); a check is called without any", "")]
+        reason = f"takes arguments ({needed}), but a check is called without any; give it defaults"
+        return [(Status.ERROR, reason, "")]
+    forget = getattr(function, "cache_clear", None)
+    if forget is not None:
+        forget()  # what functools.cache kept is no result of this run
     try:
-        returned = function()
-        if hasattr(returned, "__await__"):
-            awaiting(lambda: returned)()
-        elif returned is False:
-            reason = "returned False; a check fails by raising, as assert does"
-            return [(Status.ERROR, reason, "")]
+        settle(function())
     except BaseException as error:  # noqa: BLE001 - the rule of this module
         found = found_in(error)
         if expected and found[0] in {Status.FAIL, Status.ERROR}:
@@ -106,15 +80,23 @@ def _run_function(function: Any) -> list[Found]:
     return [(Status.UNEXPECTED_SUCCESS, _UNEXPECTED, "")] if expected else []
 
 
-_UNEXPECTED = "passed, though it is marked as an expected failure"
-
-
 def _arguments_needed(function: Any) -> str:
-    code = getattr(function, "__code__", None)
-    if code is None or hasattr(function, "__wrapped__"):
-        return ""
-    count = code.co_argcount - len(function.__defaults__ or ())
-    return ", ".join(code.co_varnames[:count])
+    """Return the names of the arguments without which *function* cannot be called."""
+    if isinstance(function, FunctionType):
+        code, given = function.__code__, len(function.__defaults__ or ())
+        names = list(code.co_varnames[: code.co_argcount - given])
+        by_keyword = code.co_varnames[code.co_argcount :][: code.co_kwonlyargcount]
+        names += [name for name in by_keyword if name not in (function.__kwdefaults__ or {})]
+        return ", ".join(names)
+    import inspect
+
+    try:
+        signature = inspect.Signature.from_callable(function, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return ""  # it does not say; the call will
+    free = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+    needed = [each for each in signature.parameters.values() if each.kind not in free]
+    return ", ".join(each.name for each in needed if each.default is each.empty)
 
 
 def _judged(found: list[Found], notes: Notes) -> Found:
@@ -125,6 +107,8 @@ def _judged(found: list[Found], notes: Notes) -> Found:
         reasons = [each for each in found if each[0] is status]
         if reasons:
             lines = [each[1] for each in reasons]
+            if status is Status.ERROR:
+                lines += [each[1] for each in found if each[0] is Status.FAIL]
             lines += [f"warning: {to_text(text)}" for text in warned]
             return status, "\n".join(lines), next((f[2] for f in reasons if f[2]), "")
     if warned:
@@ -148,40 +132,74 @@ def _out_of_range(notes: Notes) -> list[Found]:
     return found
 
 
-class _Result:
-    """As much of a ``unittest.TestResult`` as a test case needs, keeping errors as found."""
+def _fit(measurement: Measurement) -> Measurement:
+    """Return *measurement* with texts that can be shown and a number that can be written."""
+    value: float = measurement.value
+    try:
+        number = float(value)
+    except OverflowError:
+        value = float("inf") if value > 0 else float("-inf")
+    else:
+        if type(value) is not int or number - number != 0:
+            value = number
+    return replace(
+        measurement,
+        name=clean_line(measurement.name, 100),
+        value=value,
+        unit=clean_line(to_text(measurement.unit), 20),
+        warn=clean_line(measurement.warn, 40),
+        fail=clean_line(measurement.fail, 40),
+    )
 
-    failfast = False
-    shouldStop = False  # noqa: N815 - unittest's name
+
+class _Result(unittest.TestResult):
+    """Keeps what a test case reports as found, and nothing on the screen."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.found: list[Found] = []
 
-    def _skip(self, _test: object, reason: str) -> None:
-        self.found.append((Status.SKIP, reason, ""))
+    def _note(self, found: Found) -> None:
+        self.found.append(found)
 
-    def _error(self, _test: object, info: "_ExcInfo") -> None:
-        self.found.append(found_in(info[1]))
+    def addSkip(self, test: unittest.TestCase, reason: str) -> None:  # noqa: N802 - unittest's name
+        """Note a skip."""
+        self.skipped.append((test, reason))
+        self._note((Status.SKIP, to_text(reason) or "skipped", ""))
 
-    def _subtest(self, _test: object, subtest: Any, info: "_ExcInfo | None") -> None:
-        if info is not None:
-            status, reason, frames = found_in(info[1])
-            self.found.append((status, f"{subtest._subDescription()} {reason}", frames))  # noqa: SLF001 - its only text
+    def addError(self, test: unittest.TestCase, err: "_ExcInfo") -> None:  # noqa: N802 - unittest's name
+        """Note what was raised."""
+        found = found_in(err[1] or RuntimeError("unittest lost the exception"))
+        self.errors.append((test, found[1]))
+        self._note(found)
 
-    def _expected(self, _test: object, info: "_ExcInfo") -> None:
-        self.found.append((Status.EXPECTED_FAILURE, found_in(info[1])[1], ""))
+    def addFailure(self, test: unittest.TestCase, err: "_ExcInfo") -> None:  # noqa: N802 - unittest's name
+        """Note a failure."""
+        found = found_in(err[1] or AssertionError())
+        self.failures.append((test, found[1]))
+        self._note(found)
 
-    def _unexpected(self, _test: object) -> None:
-        self.found.append((Status.UNEXPECTED_SUCCESS, _UNEXPECTED, ""))
+    def addSubTest(  # noqa: N802 - unittest's name
+        self, test: unittest.TestCase, subtest: Any, err: "_ExcInfo | None"
+    ) -> None:
+        """Note what was raised in a subtest, with the subtest's parameters."""
+        if err is None or err[1] is None:
+            return
+        status, reason, frames = found_in(err[1])
+        reason = f"{to_text(subtest._subDescription())} {reason}"  # noqa: SLF001 - its only text
+        (self.failures if status is Status.FAIL else self.errors).append((test, reason))
+        self._note((status, reason, frames))
 
-    def _nothing(self, *_args: object) -> None:
-        pass
+    def addExpectedFailure(self, test: unittest.TestCase, err: "_ExcInfo") -> None:  # noqa: N802 - unittest's name
+        """Note an expected failure."""
+        reason = found_in(err[1])[1] if err[1] else ""
+        self.expectedFailures.append((test, reason))
+        self._note((Status.EXPECTED_FAILURE, reason, ""))
 
-    startTest = stopTest = addSuccess = addDuration = _nothing  # noqa: N815 - unittest's names
-    addSkip, addSubTest = _skip, _subtest  # noqa: N815 - unittest's names
-    addError = addFailure = _error  # noqa: N815 - unittest's names
-    addExpectedFailure, addUnexpectedSuccess = _expected, _unexpected  # noqa: N815 - unittest's names
+    def addUnexpectedSuccess(self, test: unittest.TestCase) -> None:  # noqa: N802 - unittest's name
+        """Note an unexpected success."""
+        self.unexpectedSuccesses.append(test)
+        self._note((Status.UNEXPECTED_SUCCESS, _UNEXPECTED, ""))
 
 
-_ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
-Run = Callable[[Entry, OnOutput], Outcome]
+_ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]

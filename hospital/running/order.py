@@ -4,11 +4,15 @@ Rule: no thread, no clock, no process. A plan is told outcomes and says what fol
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hospital.errors import did_you_mean
 from hospital.model import Check, Outcome, Status
+
+_MOST_HINTS = 20
+_MOST_SEARCHED = 100
+_LONGEST_RING = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +84,29 @@ class Plan:
 
         The first outcome of a check counts; a later one returns nothing.
         """
-        if outcome.id in self.outcomes:
-            return []
+        new: list[Outcome] = []
+        queue = deque([outcome])
+        while queue:
+            each = queue.popleft()
+            if each.id in self.outcomes:
+                continue
+            self._note(each)
+            new.append(each)
+            for unit in self._dependents.pop(each.id, ()):
+                waiting = self._waiting[unit]
+                waiting.discard(each.id)
+                if not waiting:
+                    queue += self._release(unit)
+        return new
+
+    def _note(self, outcome: Outcome) -> None:
         self.outcomes[outcome.id] = outcome
         self._undecided.discard(outcome.id)
-        new = [outcome]
-        for unit in self._dependents.pop(outcome.id, ()):
-            waiting = self._waiting[unit]
-            waiting.discard(outcome.id)
-            if not waiting:
-                new += self._release(unit)
-        return new
+        check = self._checks.get(outcome.id)
+        if check is not None and outcome.status is Status.SKIP:
+            cause = self._unmet(check)
+            if cause is not None:
+                self._causes[check.id] = cause
 
     def start(self) -> list[Outcome]:
         """Return the outcomes that are known before anything runs: faults in requirements."""
@@ -99,12 +115,13 @@ class Plan:
             new += self.record(outcome)
         for unit in list(self._units):
             if unit not in self._waiting:
-                new += self._release(unit)
+                for outcome in self._release(unit):
+                    new += self.record(outcome)
         return new
 
     def _release(self, unit: str) -> list[Outcome]:
-        """Make what can run of *unit* ready; the rest is skipped."""
-        new: list[Outcome] = []
+        """Make what can run of *unit* ready; return a skip for each of the rest."""
+        skipped = []
         runnable = []
         for check in self._units.pop(unit, ()):
             if check.id in self.outcomes:
@@ -115,39 +132,34 @@ class Plan:
                 continue
             self._causes[check.id] = cause
             reason = unmet(cause, self.outcomes[cause].status)
-            new += self.record(Outcome.of(check, Status.SKIP, reason))
+            skipped.append(Outcome.of(check, Status.SKIP, reason))
         if runnable:
             alone = any(check.isolated for check in runnable)
             self._ready.append(Work(unit=unit, checks=tuple(runnable), alone=alone))
-        return new
+        return skipped
 
     def _unmet(self, check: Check) -> str | None:
+        """Return the first cause why *check* cannot run, if there is one by now."""
         for required in check.requires:
+            if required in self._causes:
+                return self._causes[required]
             outcome = self.outcomes.get(required)
             if outcome is not None and not outcome.status.is_green:
-                return self._causes.get(required, required)
+                return required
         return None
 
     def _put_in_order(self) -> None:
-        self._faults = list(self._unknown()) + list(self._cycles())
+        self._faults = [*self._unknown(), *self._cycles()]
         faulty = {outcome.id for outcome in self._faults}
         groups: dict[str, list[Check]] = {}
         for check in self._checks.values():
             if check.id not in faulty:
                 groups.setdefault(check.unit, []).append(check)
-        for unit in _tangled(groups, self._requires):
-            for check in groups.pop(unit):
-                groups[check.id] = [check]
+        groups = _untangled(groups, self._requires)
         for unit, checks in groups.items():
+            self._units[unit] = _sorted(checks, self._requires)
             inside = {check.id for check in checks}
-            ordered = _sorted(checks, self._requires)
-            self._units[unit] = ordered
-            outside = {
-                required
-                for check in checks
-                for required in self._requires(check)
-                if required not in inside
-            }
+            outside = {r for check in checks for r in self._requires(check)} - inside
             if outside:
                 self._waiting[unit] = outside
                 for required in outside:
@@ -157,87 +169,130 @@ class Plan:
         return [each for each in check.requires if each in self._checks]
 
     def _unknown(self) -> Iterable[Outcome]:
+        hints: dict[str, str] = {}
         for check in self._checks.values():
             for required in check.requires:
-                if required not in self._checks and required not in self._free:
-                    hint = did_you_mean(required, self._checks)
-                    reason = f"requires {required!r}, which is no check"
-                    yield Outcome.of(check, Status.ERROR, f"{reason}; {hint}" if hint else reason)
-                    break
+                if required in self._checks or required in self._free:
+                    continue
+                if required not in hints:
+                    near = self._checks if len(hints) < _MOST_HINTS else ()
+                    hints[required] = did_you_mean(required, near)
+                reason = f"requires {required!r}, which is no check"
+                if hints[required]:
+                    reason = f"{reason}; {hints[required]}"
+                yield Outcome.of(check, Status.ERROR, reason)
+                break
 
     def _cycles(self) -> Iterable[Outcome]:
-        state: dict[str, int] = {}
-        for start in self._checks:
-            if start in state:
-                continue
-            for ring in _rings(start, state, lambda id_: self._requires(self._checks[id_])):
-                for id_ in ring:
-                    reason = "requires itself in a circle: " + " -> ".join([*ring, ring[0]])
-                    yield Outcome.of(self._checks[id_], Status.ERROR, reason)
+        required = {id_: self._requires(check) for id_, check in self._checks.items()}
+        for knot in knots(required):
+            among = set(knot)
+            for id_ in knot:
+                reason = f"requires itself in a circle: {_ring(id_, required, among)}"
+                yield Outcome.of(self._checks[id_], Status.ERROR, reason)
 
 
-def _rings(
-    start: str, state: dict[str, int], following: Callable[[str], Iterable[str]]
-) -> Iterable[list[str]]:
-    """Yield the circles reached from *start*, by a walk that keeps its own stack."""
-    path: list[str] = []
-    stack: list[tuple[str, Iterable[str]]] = [(start, iter(following(start)))]
-    state[start] = 1
-    path.append(start)
-    while stack:
-        node, rest = stack[-1]
-        for each in rest:
-            if state.get(each) == 1:
-                yield path[path.index(each) :]
-            elif each not in state:
-                state[each] = 1
-                path.append(each)
-                stack.append((each, iter(following(each))))
-                break
-        else:
-            stack.pop()
-            path.pop()
-            state[node] = 2
+def knots(following: Mapping[str, Iterable[str]]) -> list[list[str]]:
+    """Return the groups of nodes that can all be reached from each other.
+
+    Tarjan's strongly connected components, those of one node only where it follows itself; with
+    a stack of its own, in a time that grows with nodes and edges.
+
+    >>> knots({"a": ["b"], "b": ["a"], "c": ["a"], "d": ["d"]})
+    [['a', 'b'], ['d']]
+    """
+    found: list[list[str]] = []
+    order: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    pending: dict[str, None] = {}
+    for start in following:
+        if start in order:
+            continue
+        order[start] = lowest[start] = len(order)
+        pending[start] = None
+        stack = [(start, iter(following[start]))]
+        while stack:
+            node, rest = stack[-1]
+            for each in rest:
+                if each not in order:
+                    order[each] = lowest[each] = len(order)
+                    pending[each] = None
+                    stack.append((each, iter(following[each])))
+                    break
+                if each in pending:
+                    lowest[node] = min(lowest[node], order[each])
+            else:
+                stack.pop()
+                if stack:
+                    above = stack[-1][0]
+                    lowest[above] = min(lowest[above], lowest[node])
+                if lowest[node] == order[node]:
+                    found += _popped(pending, node, following)
+    return found
 
 
-def _tangled(
-    groups: dict[str, list[Check]], requires: Callable[[Check], Iterable[str]]
-) -> list[str]:
-    """Return the units that wait for each other in a circle, though no check does."""
+def _popped(
+    pending: dict[str, None], root: str, following: Mapping[str, Iterable[str]]
+) -> list[list[str]]:
+    knot: list[str] = []
+    while not knot or knot[-1] != root:
+        knot.append(pending.popitem()[0])
+    knot.reverse()
+    return [knot] if len(knot) > 1 or root in following[root] else []
+
+
+def _ring(start: str, required: Mapping[str, Sequence[str]], among: set[str]) -> str:
+    """Return a circle from *start* to *start* as text, the shortest where the knot is small."""
+    if len(among) > _MOST_SEARCHED:
+        after = next(each for each in required[start] if each in among)
+        return f"{start} -> {after} -> … -> {start} ({len(among)} checks)"
+    came_from: dict[str, str] = {}
+    queue = deque([start])
+    while start not in came_from:
+        node = queue.popleft()
+        for each in required[node]:
+            if each in among and each not in came_from:
+                came_from[each] = node
+                queue.append(each)
+    ring = [start, came_from[start]]
+    while ring[-1] != start:
+        ring.append(came_from[ring[-1]])
+    if len(ring) > _LONGEST_RING:
+        ring[3:-3] = ["…"]
+    return " -> ".join(reversed(ring))
+
+
+def _untangled(
+    groups: Mapping[str, list[Check]], requires: Callable[[Check], Iterable[str]]
+) -> dict[str, list[Check]]:
+    """Return *groups* with those made one that wait for each other, though no check does."""
     unit_of = {check.id: unit for unit, checks in groups.items() for check in checks}
-
-    def following(unit: str) -> list[str]:
-        return [
-            other
-            for check in groups[unit]
-            for required in requires(check)
-            if (other := unit_of.get(required, unit)) != unit
-        ]
-
-    state: dict[str, int] = {}
-    rings = [
-        ring for unit in groups if unit not in state for ring in _rings(unit, state, following)
-    ]
-    return list(dict.fromkeys(unit for ring in rings for unit in ring))
+    following = {
+        unit: [unit_of[r] for check in checks for r in requires(check) if r in unit_of]
+        for unit, checks in groups.items()
+    }
+    joined = {unit: knot[0] for knot in knots(following) if len(knot) > 1 for unit in knot}
+    result: dict[str, list[Check]] = {}
+    for unit, checks in groups.items():
+        result.setdefault(joined.get(unit, unit), []).extend(checks)
+    return result
 
 
 def _sorted(checks: Sequence[Check], requires: Callable[[Check], Iterable[str]]) -> list[Check]:
     """Return *checks* in their own order, but each after what it requires of them."""
     inside = {check.id: check for check in checks}
     placed: dict[str, Check] = {}
-
-    def place(check: Check) -> None:
-        stack = [check]
-        while stack:
-            top = stack[-1]
-            missing = [each for each in requires(top) if each in inside and each not in placed]
-            if missing:
-                stack.append(inside[missing[0]])
-            else:
-                placed.setdefault(top.id, top)
-                stack.pop()
-
+    begun: set[str] = set()
     for check in checks:
-        if check.id not in placed:
-            place(check)
+        stack = [] if check.id in begun else [(check, iter(requires(check)))]
+        while stack:
+            top, rest = stack[-1]
+            begun.add(top.id)
+            for each in rest:
+                if each in inside and each not in begun:
+                    stack.append((inside[each], iter(requires(inside[each]))))
+                    break
+            else:
+                placed[top.id] = top
+                stack.pop()
     return list(placed.values())

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TextIO
+from typing import Any, TextIO
 
 MOST_CHARACTERS = 65_536
 
@@ -42,6 +42,8 @@ class Printed:
         token = _printed.set(None)  # else what the receiver prints would come back here
         try:
             self._emit(self._check_id, text)
+        except Exception:  # noqa: BLE001 - that nobody takes it is no fault of the check
+            self._left = 0
         finally:
             _printed.reset(token)
 
@@ -74,28 +76,34 @@ class RoutedStream(io.TextIOBase):
         super().__init__()
         self.stream = stream
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
     def write(self, text: str, /) -> int:
         """Write *text* where it belongs."""
         printed = _printed.get()
         if printed is None:
             return self.stream.write(text)
-        printed.write(str(text))
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        printed.write(text)
         return len(text)
+
+    def flush(self) -> None:
+        """Flush what is beneath; a check's own text is passed on by lines."""
+        if _printed.get() is None:
+            self.stream.flush()
 
     def close(self) -> None:
         """Leave what is beneath open: it is not ours, and may be closed already."""
-
-    def flush(self) -> None:
-        """Flush what is beneath."""
-        self.stream.flush()
 
     def fileno(self) -> int:
         """Return the descriptor beneath."""
         return self.stream.fileno()
 
     def isatty(self) -> bool:
-        """Return whether the stream beneath is a terminal."""
-        return self.stream.isatty()
+        """Return whether the stream beneath is a terminal, and no check writes."""
+        return _printed.get() is None and self.stream.isatty()
 
     def writable(self) -> bool:
         """Return that it can be written."""

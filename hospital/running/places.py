@@ -9,11 +9,8 @@ from types import TracebackType
 
 _HOSPITAL = str(Path(__file__).parents[1]) + os.sep
 _CHECKS = _HOSPITAL + "healthchecks" + os.sep
-_LIBRARIES = tuple(
-    path + os.sep
-    for key in ("stdlib", "platstdlib", "purelib", "platlib")
-    if (path := sysconfig.get_path(key))
-)
+_INSTALLED = tuple(sysconfig.get_path(key) + os.sep for key in ("purelib", "platlib"))
+_STANDARD = tuple(sysconfig.get_path(key) + os.sep for key in ("stdlib", "platstdlib"))
 _MOST_FRAMES = 12
 
 Frame = tuple[str, int, str]
@@ -23,8 +20,13 @@ Frame = tuple[str, int, str]
 def is_library(filename: str) -> bool:
     """Return whether *filename* is the standard library's, an installed package's or our own."""
     if filename.startswith(_HOSPITAL):
-        return not filename.startswith(_CHECKS)
-    return filename.startswith(("<frozen ", *_LIBRARIES))
+        return is_ours(filename)
+    return filename.startswith(("<frozen ", *_INSTALLED, *_STANDARD))
+
+
+def is_ours(filename: str) -> bool:
+    """Return whether *filename* is hospital's own, ready-made checks not counted."""
+    return filename.startswith(_HOSPITAL) and not filename.startswith(_CHECKS)
 
 
 def frames_of(traceback: TracebackType | None) -> list[Frame]:
@@ -41,13 +43,31 @@ def frames_of(traceback: TracebackType | None) -> list[Frame]:
 def innermost(frames: Sequence[Frame]) -> Frame | None:
     """Return the innermost frame of the user's own code; of *frames* at all where there is none.
 
+    Where all of it is installed, the package that was called first counts as the user's.
+
     Args:
         frames: Outermost first.
     """
     for frame in reversed(frames):
         if not is_library(frame[0]):
             return frame
+    package = _first_package(frames)
+    for frame in reversed(frames):
+        if package and frame[0].startswith(package):
+            return frame
     return frames[-1] if frames else None
+
+
+def _first_package(frames: Sequence[Frame]) -> str:
+    """Return what the files of the outermost installed package start with; may be empty."""
+    for filename, _line, _function in frames:
+        if is_ours(filename):
+            continue
+        for folder in _INSTALLED:
+            if filename.startswith(folder):
+                first, separator, _rest = filename.removeprefix(folder).partition(os.sep)
+                return folder + first + separator
+    return ""
 
 
 def shown(frame: Frame) -> str:
@@ -64,7 +84,10 @@ def source_line(frame: Frame) -> str:
 
 def trace(frames: Sequence[Frame]) -> str:
     """Return the innermost frames of the user's code and what it called, one a line."""
-    first = next((n for n, frame in enumerate(frames) if not is_library(frame[0])), 0)
+    first = next((n for n, frame in enumerate(frames) if not is_library(frame[0])), None)
+    if first is None:
+        package = _first_package(frames) or os.sep
+        first = next((n for n, frame in enumerate(frames) if frame[0].startswith(package)), 0)
     lines = []
     for frame in frames[first:][-_MOST_FRAMES:]:
         source = source_line(frame)

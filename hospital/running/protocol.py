@@ -97,7 +97,7 @@ class Decoder:
 def _parse(body: bytes) -> Frame:
     try:
         frame = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise WardError("a ward sent what is no JSON") from None
     if not isinstance(frame, list) or not frame or not isinstance(frame[0], str):
         raise WardError("a ward sent what is no frame")

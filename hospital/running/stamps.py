@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from pathlib import Path
+from types import ModuleType
 
 
 def stamps_of_modules() -> list[tuple[str, int, int]]:
@@ -11,15 +11,19 @@ def stamps_of_modules() -> list[tuple[str, int, int]]:
     from hospital.running.places import is_library
 
     paths: set[str] = set()
-    for module in list(sys.modules.values()):
-        filename = getattr(module, "__file__", None)
+    modules: list[object] = [*sys.modules.values()]
+    for module in modules:
+        if not isinstance(module, ModuleType):
+            continue
+        held = vars(module)  # a lazy module is not to be woken
+        filename = held.get("__file__")
         if isinstance(filename, str) and not is_library(filename):
             paths.add(filename)
-            paths.add(str(Path(filename).parent))
+            paths.add(os.path.dirname(filename))  # noqa: PTH120 - called for each module
         elif filename is None:
             with contextlib.suppress(Exception):
-                folders = getattr(module, "__path__", ())
-                paths.update(str(folder) for folder in folders if not is_library(f"{folder}/"))
+                folders = [str(folder) for folder in held.get("__path__", ())]
+                paths.update(each for each in folders if not is_library(f"{each}{os.sep}"))
     return [stamp for path in sorted(paths) if (stamp := stamp_of(path)) is not None]
 
 

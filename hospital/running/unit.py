@@ -4,19 +4,24 @@ A unit is what unittest would run between two fixtures: a class, a module with f
 own, or a single check.
 """
 
+import os
 import sys
+import time
 import unittest
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hospital.loading import Entry
+from hospital.entries import Entry
 from hospital.model import Outcome, Status
 from hospital.redaction import clean
-from hospital.running.one import found_in, run_one
+from hospital.running.meaning import Found, found_in
+from hospital.running.one import LONGEST_TRACE, run_one
 from hospital.running.order import unmet
 from hospital.running.output import OnOutput, printing_as
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from types import ModuleType
 
 TEST = "test"
@@ -51,44 +56,54 @@ class _Unit:
         self._watcher = watcher
         self._on_output = on_output
         self._module: ModuleType | None = None
-        self._module_fault: tuple[Status, str, str] | None = None
+        self._module_fault: Found | None = None
+        self._module_cleanups: list[Any] = []
         self._case: type[unittest.TestCase] | None = None
-        self._class_fault: tuple[Status, str, str] | None = None
+        self._class_fault: Found | None = None
         self._class_id = ""
-        self._green: dict[str, Status] = {}
+        self._known: dict[str, Status] = {}
+        self._causes: dict[str, str] = {}
 
     def run(self, entry: Entry) -> None:
         check = entry.check
         fault = self._unmet(entry)
         if fault is None:
             self._enter(entry)
-            fault = self._module_fault or self._class_fault
+            fault = self._module_fault or (self._class_fault if entry.case else None)
         if fault is not None:
-            outcome = Outcome.of(check, fault[0], clean(fault[1]), trace=clean(fault[2], 2000))
+            status, reason, frames = fault
+            shown = clean(frames, LONGEST_TRACE)
+            outcome = Outcome.of(check, status, clean(reason), trace=shown, time=time.time())
         else:
             self._watcher.started(check.id, TEST)
-            outcome = run_one(entry, self._on_output)
-        self._green[check.id] = outcome.status
+            with self._own_cleanups():
+                outcome = run_one(entry, self._on_output)
+        self._known[check.id] = outcome.status
         self._watcher.finished(outcome)
 
-    def _unmet(self, entry: Entry) -> tuple[Status, str, str] | None:
+    def _unmet(self, entry: Entry) -> Found | None:
         for required in entry.check.requires:
-            status = self._green.get(required)
+            status = self._known.get(required)
             if status is not None and not status.is_green:
-                return Status.SKIP, unmet(required, status), ""
+                cause = self._causes.get(required, required)
+                self._causes[entry.check.id] = cause
+                return Status.SKIP, unmet(cause, self._known[cause]), ""
         return None
 
     def _enter(self, entry: Entry) -> None:
         case = entry.case
-        if case is None or case is self._case:
+        if case is not None and case is self._case:
             return
-        self._leave_class()
-        module = sys.modules.get(case.__module__)
+        module = sys.modules.get(entry.module)
+        if case is not None or module is not self._module:
+            self._leave_class()
         if module is not self._module:
             self.leave_module()
             self._module = module
-            set_up = getattr(module, "setUpModule", None)
+            set_up = _held(module, "setUpModule")
             self._module_fault = self._fixture(entry.check.id, "setUpModule", set_up)
+        if case is None:
+            return
         self._case = case
         self._class_id = entry.check.id.rpartition(".")[0]
         self._class_fault = None
@@ -109,7 +124,7 @@ class _Unit:
         self._clean_up(case)
 
     def _clean_up(self, case: Any) -> None:
-        if case._class_cleanups:  # noqa: SLF001 - unittest has no other way to ask
+        if getattr(case, "_class_cleanups", ()):
             name = f"{self._class_id}.doClassCleanups"
             self._after(name, "doClassCleanups", case.doClassCleanups)
             for info in case.tearDown_exceptions:
@@ -120,54 +135,70 @@ class _Unit:
         module, self._module = self._module, None
         if module is None:
             return
-        tear_down = getattr(module, "tearDownModule", None)
+        tear_down = _held(module, "tearDownModule")
         if tear_down is not None and self._module_fault is None:
             self._after(f"{module.__name__}.tearDownModule", "tearDownModule", tear_down)
-        if hasattr(module, "setUpModule"):
+        while self._module_cleanups:
+            function, args, kwargs = self._module_cleanups.pop()
             name = f"{module.__name__}.doModuleCleanups"
-            self._after(name, "doModuleCleanups", unittest.case.doModuleCleanups)
+            self._after(name, "doModuleCleanups", lambda: function(*args, **kwargs))  # noqa: B023 - called at once
         self._module_fault = None
 
     def _fixture(
         self, check_id: str, phase: str, fixture: Callable[[], object] | None
-    ) -> tuple[Status, str, str] | None:
+    ) -> Found | None:
         if fixture is None:
             return None
-        self._watcher.started(check_id, phase)
-        try:
-            with printing_as(check_id, self._on_output):
-                fixture()
-        except BaseException as error:  # noqa: BLE001 - a fixture may raise anything
-            status, reason, frames = found_in(error)
-            if status is Status.SKIP:
-                return status, reason, frames
-            return Status.ERROR, f"{phase}: {reason}", frames
-        return None
+        found = self._call(check_id, phase, fixture)
+        if found is None or found[0] is Status.SKIP:
+            return found
+        return Status.ERROR, f"{phase}: {found[1]}", found[2]
 
     def _after(self, name: str, phase: str, fixture: Callable[[], object]) -> None:
-        fault = None
+        found = self._call(name, phase, fixture)
+        if found is not None:
+            self._report(name, found)
+
+    def _call(self, name: str, phase: str, fixture: Callable[[], object]) -> Found | None:
+        pid = os.getpid()
         self._watcher.started(name, phase)
         try:
-            with printing_as(name, self._on_output):
+            with printing_as(name, self._on_output), self._own_cleanups():
                 fixture()
         except BaseException as error:  # noqa: BLE001 - a fixture may raise anything
-            fault = found_in(error)
-        if fault is not None:
-            self._report(name, fault)
+            found: Found | None = found_in(error)
+        else:
+            found = None
+        if os.getpid() != pid:
+            os._exit(0)  # a child that came back from the fixture's own fork has nothing to say
+        return found
 
-    def _report(self, name: str, fault: tuple[Status, str, str]) -> None:
-        _status, reason, frames = fault
+    def _own_cleanups(self) -> "AbstractContextManager[None]":
+        if _held(self._module, "setUpModule") is None:
+            return nullcontext()
+        from hospital.running.module_cleanups import cleaning_up_into
+
+        return cleaning_up_into(self._module_cleanups)
+
+    def _report(self, name: str, found: Found) -> None:
+        status, reason, frames = found
         self._watcher.finished(
             Outcome(
                 id=name,
                 title=name,
-                status=Status.ERROR,
+                status=Status.SKIP if status is Status.SKIP else Status.ERROR,
                 reason=clean(reason),
-                trace=clean(frames, 2000),
+                trace=clean(frames, LONGEST_TRACE),
+                time=time.time(),
             )
         )
 
 
+def _held(module: "ModuleType | None", name: str) -> Any:
+    return None if module is None else vars(module).get(name)
+
+
 def _overridden(case: type[unittest.TestCase], name: str) -> bool:
-    mine = getattr(case, name)
-    return getattr(mine, "__func__", mine) is not getattr(unittest.TestCase, name).__func__
+    mine: Any = getattr(case, name)
+    standard: Any = getattr(unittest.TestCase, name)
+    return getattr(mine, "__func__", mine) is not standard.__func__

@@ -280,9 +280,7 @@ def test_closing_cuts_a_run_short(make_wards: MakeExecutor, write_checks: WriteC
     thread.join(10)
 
     assert time.monotonic() - began < 2
-    assert [str(error) for error in caught] == [
-        "the run was cut short: its executor was closed"
-    ]
+    assert [str(error) for error in caught] == ["the run was cut short: its executor was closed"]
     assert isinstance(executor, WardExecutor)
     wait_until_gone(executor)
 
