@@ -295,6 +295,31 @@ def test_a_module_that_hangs_on_import_is_told(here: pytest.Pytester) -> None:
     assert time.monotonic() - began < 20
 
 
+@pytest.mark.parametrize("where", [(), ("--in-process",)])
+def test_files_called_as_modules_of_python_hide_none(
+    here: pytest.Pytester, where: tuple[str, ...]
+) -> None:
+    """In the very folder where the command runs, hospital and the checks get Python's own."""
+    names = "asyncio ctypes datetime difflib inspect json logging select signal struct traceback"
+    files = {f"{name}.py": GOOD for name in names.split()}
+    mine = check("import json, logging\n    json.dumps(1)\n    assert logging.Formatter is None")
+    write(here, {**files, "mine.py": mine})
+    script = Path(sys.executable).with_name("hospital-cli")
+
+    result = subprocess.run(
+        [script, *where, "."],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+
+    assert (1, "") == (result.returncode, result.stderr)
+    is_told("assert logging.Formatter is None (mine.py:6 in bad)", result.stdout)
+    assert len(files) + 1 == result.stdout.partition("\n")[0].count(".")
+
+
 def test_a_failing_check_fails_under_python_o(here: pytest.Pytester) -> None:
     """Wards run without ``-O``; in this process it is an error, since asserts are gone."""
     write(here, {"bad.py": check("assert 1 == 2")})

@@ -71,6 +71,7 @@ class FakeExecutor:
         self,
         selection: Selection,
         on_outcome: Callable[[Outcome], None] | None = None,  # noqa: ARG002 - an Executor's
+        on_catalog: Callable[[Catalog], None] | None = None,  # noqa: ARG002 - an Executor's
     ) -> Report:
         self.selections.append(selection)
         return Report((Outcome(id="a", title="a", status=self.status, reason="because"),))

@@ -115,8 +115,14 @@ def _own_fault(program: str, error: Exception) -> str:
 
 
 def _import_from_here() -> None:
-    """Let checks be imported from the working folder, as ``python -m`` does."""
+    """Let checks be imported from the working folder, as ``python -m`` does; after Python's own.
+
+    Else a ``json.py`` among the checks would be imported by hospital itself.
+    """
+    from hospital.running.import_path import standard_first
+
     with suppress(OSError):
         here = os.getcwd()  # noqa: PTH109 - a text is needed, and pathlib costs a start
         if not sys.flags.safe_path and not {here, ""} & set(sys.path):
             sys.path.insert(0, here)
+    sys.path[:] = standard_first(sys.path)

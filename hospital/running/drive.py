@@ -130,7 +130,7 @@ class Driver:
         for check in work.checks:
             since = self.engine.hanging_since(check.id)
             if since is None:
-                kept.append(check)
+                kept.append(check.id)
             else:
                 when = datetime.fromtimestamp(since, UTC).isoformat(timespec="seconds")
                 reason = (
@@ -138,8 +138,9 @@ class Driver:
                     "not started a second time"
                 )
                 self._record(Outcome.of(check, Status.ERROR, reason, time=since))
-        if kept:
-            self.engine.submit(Work(unit=work.unit, checks=tuple(kept), alone=work.alone))
+        rest = work.rest(kept, [check.id for check in work.checks if check.id not in kept])
+        if rest is not None:
+            self.engine.submit(rest)
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Started):

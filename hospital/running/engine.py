@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hospital.errors import WardError
-from hospital.model import Check, Outcome
+from hospital.model import Outcome
 from hospital.running import protocol
 from hospital.running.drive import Died, Event, Finished, Started, siblings
 from hospital.running.loadable import Load
@@ -41,6 +41,7 @@ class Assignment:
     current: str = ""
     thread: int = 0
     lost: bool = False
+    red: set[str] = field(default_factory=set)
 
     @property
     def started(self) -> bool:
@@ -49,9 +50,7 @@ class Assignment:
 
     def rest(self, without: Iterable[str] = ()) -> Work | None:
         """Return what is left to run of it."""
-        left = set(self.remaining) - set(without)
-        checks = tuple(check for check in self.work.checks if check.id in left)
-        return Work(self.work.unit, checks, alone=self.work.alone) if checks else None
+        return self.work.rest(self.remaining, {*self.red, *without})
 
 
 @dataclass(slots=True, eq=False)
@@ -178,7 +177,8 @@ class WardEngine:
         for work in list(self._alone_queue):
             if work.checks[0].id == check_id:
                 self._alone_queue.remove(work)
-                self._requeue(_without(work, [check_id]), alone=True)
+                rest = work.rest([check.id for check in work.checks], [check_id])
+                self._requeue(rest, alone=True)
         return "", []
 
     # Wards
@@ -384,6 +384,8 @@ class WardEngine:
         outcome = Outcome.from_wire(wire)
         if outcome.id in assignment.remaining:
             assignment.remaining.remove(outcome.id)
+        if not outcome.status.is_green:
+            assignment.red.add(outcome.id)
         self._events.append(Finished(outcome))
 
     def _hear_ended(self, ward: Ward, number: int, reason: str = "") -> None:
@@ -554,8 +556,3 @@ def how_it_ended(status: int | None) -> str:
     except ValueError:
         name = ""
     return f"the check ended its process (signal {-code}{name})"
-
-
-def _without(work: Work, ids: Iterable[str]) -> Work | None:
-    left: tuple[Check, ...] = tuple(check for check in work.checks if check.id not in set(ids))
-    return Work(work.unit, left, alone=work.alone) if left else None

@@ -4,8 +4,8 @@ Rule: no thread, no clock, no process. A plan is told outcomes and says what fol
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from hospital.errors import did_you_mean
 from hospital.model import Check, Outcome, Status
@@ -29,6 +29,22 @@ class Work:
     checks: tuple[Check, ...]
     alone: bool = False
 
+    def rest(self, left: Collection[str], red: Iterable[str] = ()) -> "Work | None":
+        """Return what of those *left* may run, given those that are not green; None for nothing.
+
+        What requires something *red* is not in it: the plan skips that.
+        """
+        kept = []
+        not_green = set(red)
+        for check in self.checks:
+            if check.id in not_green:
+                continue
+            if not not_green.isdisjoint(check.requires):
+                not_green.add(check.id)
+            elif check.id in left:
+                kept.append(check)
+        return replace(self, checks=tuple(kept)) if kept else None
+
 
 def unmet(required: str, status: Status) -> str:
     """Return the reason of a skip for a requirement that is not green."""
@@ -50,6 +66,7 @@ class Plan:
         self._free = frozenset(excluded)
         self._waiting: dict[str, set[str]] = {}
         self._dependents: dict[str, list[str]] = {}
+        self._within: dict[str, list[Check]] = {}
         self._units: dict[str, list[Check]] = {}
         self._ready: deque[Work] = deque()
         self._undecided = set(self._checks)
@@ -92,6 +109,8 @@ class Plan:
                 continue
             self._note(each)
             new.append(each)
+            if not each.status.is_green:
+                queue += self._skipped(self._within.get(each.id, ()))
             for unit in self._dependents.pop(each.id, ()):
                 waiting = self._waiting[unit]
                 waiting.discard(each.id)
@@ -121,21 +140,24 @@ class Plan:
 
     def _release(self, unit: str) -> list[Outcome]:
         """Make what can run of *unit* ready; return a skip for each of the rest."""
-        skipped = []
-        runnable = []
-        for check in self._units.pop(unit, ()):
-            if check.id in self.outcomes:
-                continue
-            cause = self._unmet(check)
-            if cause is None:
-                runnable.append(check)
-                continue
-            self._causes[check.id] = cause
-            reason = unmet(cause, self.outcomes[cause].status)
-            skipped.append(Outcome.of(check, Status.SKIP, reason))
+        checks = [check for check in self._units.pop(unit, ()) if check.id not in self.outcomes]
+        skipped = self._skipped(checks)
+        out = {outcome.id for outcome in skipped}
+        runnable = [check for check in checks if check.id not in out]
         if runnable:
             alone = any(check.isolated for check in runnable)
             self._ready.append(Work(unit=unit, checks=tuple(runnable), alone=alone))
+        return skipped
+
+    def _skipped(self, checks: Iterable[Check]) -> list[Outcome]:
+        """Return a skip for each of *checks* that cannot run any more."""
+        skipped = []
+        for check in checks:
+            cause = None if check.id in self.outcomes else self._unmet(check)
+            if cause is not None:
+                self._causes[check.id] = cause
+                reason = unmet(cause, self.outcomes[cause].status)
+                skipped.append(Outcome.of(check, Status.SKIP, reason))
         return skipped
 
     def _unmet(self, check: Check) -> str | None:
@@ -159,6 +181,9 @@ class Plan:
         for unit, checks in groups.items():
             self._units[unit] = _sorted(checks, self._requires)
             inside = {check.id for check in checks}
+            for check in checks:
+                for required in inside.intersection(check.requires):
+                    self._within.setdefault(required, []).append(check)
             outside = {r for check in checks for r in self._requires(check)} - inside
             if outside:
                 self._waiting[unit] = outside

@@ -129,6 +129,7 @@ class _Assignment:
     began_at: float = 0.0
     remaining: list[str] = field(default_factory=list)
     lost: bool = False
+    red: set[str] = field(default_factory=set)
 
 
 class ThreadEngine:
@@ -184,10 +185,9 @@ class ThreadEngine:
         self.hanging[check_id] = assignment.began_at
         remaining = [id_ for id_ in assignment.remaining if id_ != check_id]
         kept_back = siblings(check_id, phase, remaining)
-        rest = [check for check in assignment.work.checks if check.id in remaining]
-        rest = [check for check in rest if check.id not in kept_back]
-        if rest:
-            self.submit(Work(unit=assignment.work.unit, checks=tuple(rest)))
+        rest = assignment.work.rest(remaining, {*assignment.red, check_id, *kept_back})
+        if rest is not None:
+            self.submit(rest)
         return _place_of(assignment.ident), kept_back
 
     def hanging_since(self, check_id: str) -> float | None:
@@ -206,8 +206,11 @@ class ThreadEngine:
         if isinstance(event, Started):
             assignment.current = event.id
             assignment.began_at = time.time() - (time.monotonic() - event.at)
-        elif isinstance(event, Finished) and event.outcome.id in assignment.remaining:
-            assignment.remaining.remove(event.outcome.id)
+        elif isinstance(event, Finished):
+            if event.outcome.id in assignment.remaining:
+                assignment.remaining.remove(event.outcome.id)
+            if not event.outcome.status.is_green:
+                assignment.red.add(event.outcome.id)
         events.append(event)
 
     def _run(self, assignment: _Assignment) -> None:

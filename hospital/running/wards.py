@@ -12,6 +12,7 @@ from hospital.model import Outcome, Report, errors
 from hospital.running.drive import Driver
 from hospital.running.engine import Manner, WardEngine
 from hospital.running.executor import Catalog, Selection
+from hospital.running.import_path import standard_first
 from hospital.running.loadable import Broken, Load, Stamp
 from hospital.running.order import Plan
 from hospital.running.output import OnOutput
@@ -159,4 +160,5 @@ class WardExecutor:
 
 def _absolute_path() -> tuple[str, ...]:
     here = str(Path.cwd())
-    return tuple(dict.fromkeys(str(Path(here, entry)) if entry else here for entry in sys.path))
+    entries = (str(Path(here, entry)) if entry else here for entry in sys.path)
+    return tuple(standard_first(entries))

@@ -270,10 +270,13 @@ def test_what_checks_print_goes_to_the_log(make_source: MakeSource, events: Even
         say: OnOutput
 
         def run(
-            self, selection: Selection, on_outcome: Callable[[Outcome], None] | None = None
+            self,
+            selection: Selection,
+            on_outcome: Callable[[Outcome], None] | None = None,
+            on_catalog: Callable[[Catalog], None] | None = None,
         ) -> Report:
             self.say("a", "line\n" * 101)
-            return super().run(selection, on_outcome)
+            return super().run(selection, on_outcome, on_catalog)
 
     executor = Talking()
     executor.gate.set()
