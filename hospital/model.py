@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from functools import cache
 from typing import Any, Self
 
 DEFAULT_TIMEOUT_S = 10.0
@@ -36,11 +37,16 @@ _GREEN = frozenset({Status.PASS, Status.WARN, Status.EXPECTED_FAILURE})
 _RED = frozenset({Status.FAIL, Status.ERROR, Status.UNEXPECTED_SUCCESS})
 
 
+@cache
+def _defaults(kind: Any) -> tuple[tuple[str, Any], ...]:
+    return tuple((field.name, field.default) for field in fields(kind))
+
+
 def _without_defaults(value: Any) -> dict[str, Any]:
     return {
-        field.name: held
-        for field in fields(value)
-        if (held := getattr(value, field.name)) != field.default
+        name: held
+        for name, default in _defaults(value.__class__)
+        if (held := getattr(value, name)) != default
     }
 
 

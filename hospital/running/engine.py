@@ -274,6 +274,8 @@ class WardEngine:
 
     def _give(self, ward: Ward, now: float) -> None:
         works = []
+        if not ward.running:
+            ward.process.heard_at = now
         while self._queue and len(ward.assignments) < self._threads + _BACKLOG:
             works.append(self._assign(ward, self._queue.popleft(), now))
         if works:
@@ -283,8 +285,6 @@ class WardEngine:
         self._number += 1
         ids = [check.id for check in work.checks]
         assignment = Assignment(self._number, work, list(ids), now)
-        if not ward.running:
-            ward.process.heard_at = now
         ward.assignments[self._number] = assignment
         return self._number, ids
 

@@ -70,6 +70,7 @@ class Plan:
         self._units: dict[str, list[Check]] = {}
         self._ready: deque[Work] = deque()
         self._undecided = set(self._checks)
+        self._is_tied = any(check.requires for check in checks)
         self._put_in_order()
 
     @property
@@ -177,8 +178,12 @@ class Plan:
         for check in self._checks.values():
             if check.id not in faulty:
                 groups.setdefault(check.unit, []).append(check)
-        groups = _untangled(groups, self._requires)
+        if self._is_tied:
+            groups = _untangled(groups, self._requires)
         for unit, checks in groups.items():
+            if not self._is_tied:
+                self._units[unit] = checks
+                continue
             self._units[unit] = _sorted(checks, self._requires)
             inside = {check.id for check in checks}
             for check in checks:
@@ -209,6 +214,8 @@ class Plan:
                 break
 
     def _cycles(self) -> Iterable[Outcome]:
+        if not self._is_tied:
+            return
         required = {id_: self._requires(check) for id_, check in self._checks.items()}
         for knot in knots(required):
             among = set(knot)

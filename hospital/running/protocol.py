@@ -50,13 +50,15 @@ LARGEST_FRAME = 64 * 1024 * 1024
 LOST_CHANNEL_EXIT = 77
 
 _HEAD = struct.Struct(">I")
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
+_from_json = json.JSONDecoder().decode
 
 Frame = list[Any]
 
 
 def encode(*frame: object) -> bytes:
     """Return *frame* as bytes on the wire."""
-    body = json.dumps(frame, separators=(",", ":")).encode()
+    body = _to_json(frame).encode()
     return _HEAD.pack(len(body)) + body
 
 
@@ -96,7 +98,7 @@ class Decoder:
 
 def _parse(body: bytes) -> Frame:
     try:
-        frame = json.loads(body)
+        frame = _from_json(body.decode())
     except (ValueError, RecursionError):
         raise WardError("a ward sent what is no JSON") from None
     if not isinstance(frame, list) or not frame or not isinstance(frame[0], str):
