@@ -23,6 +23,7 @@ _LONGEST_TEXT = 65_536
 _MOST_INNER = 10
 _MOST_CAUSES = 3
 _LONGEST_CAUSE = 400
+_TELLING = 12  # characters; a shorter text may stand anywhere by chance
 
 
 def found_in(error: BaseException) -> Found:
@@ -33,7 +34,7 @@ def found_in(error: BaseException) -> Found:
     frames = _frames(error)
     frame = _place(frames)
     reason = _described(error, frame)
-    lines = [*_inner(error), *_causes(error)]
+    lines = [*_inner(error), *_causes(error, reason)]
     return status, "\n".join([reason, *lines]), trace(frames) if frame else ""
 
 
@@ -71,8 +72,8 @@ def _inner(error: BaseException) -> Iterator[str]:
         yield f"- … and {len(leaves) - _MOST_INNER} more"
 
 
-def _causes(error: BaseException) -> Iterator[str]:
-    """Yield a line for what *error* was raised from, and that from."""
+def _causes(error: BaseException, said: str) -> Iterator[str]:
+    """Yield a line for what *error* was raised from, and that from, unless *said* tells it."""
     seen = {id(error)}
     for _count in range(_MOST_CAUSES):
         cause = error.__cause__
@@ -82,9 +83,13 @@ def _causes(error: BaseException) -> Iterator[str]:
         if cause is None or id(cause) in seen or isinstance(cause, GeneratorExit):
             return
         seen.add(id(cause))
-        line = _described(cause, _place(_frames(cause)))
-        yield f"{word} {clean_line(line, _LONGEST_CAUSE)}"
         error = cause
+        text = _text(cause)
+        if len(text) >= _TELLING and text in said:
+            continue
+        line = clean_line(_described(cause, _place(_frames(cause))), _LONGEST_CAUSE)
+        said += line
+        yield f"{word} {line}"
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
