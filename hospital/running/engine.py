@@ -2,11 +2,10 @@
 
 import os
 import select
-import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from hospital.errors import WardError
@@ -14,6 +13,15 @@ from hospital.model import Outcome
 from hospital.running import protocol
 from hospital.running.drive import Died, Event, Finished, Started, siblings
 from hospital.running.loadable import Load
+from hospital.running.occupancy import (
+    EOF_GRACE_S,
+    SILENCE_S,
+    Assignment,
+    Ward,
+    how_it_ended,
+    is_over,
+    is_quiet,
+)
 from hospital.running.order import Work
 from hospital.running.output import OnOutput
 from hospital.running.places import frames_in_dump, innermost, shown
@@ -21,65 +29,10 @@ from hospital.running.process import WardProcess, make_ends, spawn
 
 THREADS = 64
 _BACKLOG = 128
-_SILENCE_S = 0.5
 _CROWDED_S = 0.03
-_EOF_GRACE_S = 0.2
 _MOST_ALONE = 16
 _ROOM = 1_000_000
 _MOST_FAILURES = 3
-_BEGIN_S = 10.0
-
-
-@dataclass(slots=True, eq=False)
-class Assignment:
-    """A work, and how far a ward has got with it."""
-
-    number: int
-    work: Work
-    remaining: list[str]
-    given_at: float
-    current: str = ""
-    thread: int = 0
-    lost: bool = False
-    red: set[str] = field(default_factory=set)
-
-    @property
-    def started(self) -> bool:
-        """Whether the ward has begun it."""
-        return bool(self.current)
-
-    def rest(self, without: Iterable[str] = ()) -> Work | None:
-        """Return what is left to run of it."""
-        return self.work.rest(self.remaining, {*self.red, *without})
-
-
-@dataclass(slots=True, eq=False)
-class Ward:
-    """A ward with what it has been given.
-
-    Attributes:
-        process: The process.
-        load: How far it has got with loading.
-        alone: Whether it was made for one work.
-        condemned: Whether it gets no more work, and dies when its innocent works have ended.
-    """
-
-    process: WardProcess
-    load: Load
-    alone: bool = False
-    condemned: bool = False
-    number: int = 0
-    assignments: dict[int, Assignment] = field(default_factory=dict)
-
-    @property
-    def running(self) -> list[Assignment]:
-        """Works that it has begun, but for those beyond their deadline."""
-        return [each for each in self.assignments.values() if each.started and not each.lost]
-
-    @property
-    def waiting(self) -> list[Assignment]:
-        """Works that it has not begun."""
-        return [each for each in self.assignments.values() if not each.started]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +160,7 @@ class WardEngine:
             at_rest.append(self.zygote)
         for ward in at_rest:
             ward.process.send("bye")
-        deadline = time.monotonic() + _EOF_GRACE_S
+        deadline = time.monotonic() + EOF_GRACE_S
         while time.monotonic() < deadline:
             if all(ward.process.poll_exit() for ward in at_rest if not ward.process.forked):
                 break
@@ -259,7 +212,7 @@ class WardEngine:
         usable = [
             ward
             for ward in self.wards
-            if not ward.alone and not ward.condemned and not _is_quiet(ward, now)
+            if not ward.alone and not ward.condemned and not is_quiet(ward, now)
         ]
         for ward in usable:
             if ward.load.done:
@@ -412,16 +365,16 @@ class WardEngine:
         now = time.monotonic()
         if self.zygote is not None and (self.zygote.process.eof or self.zygote.load.overdue(now)):
             zygote, self.zygote = self.zygote, None
-            how = self._how_it_ended(zygote, now)
+            how = how_it_ended(zygote, now)
             zygote.process.kill()
             zygote.process.close()
             if not zygote.load.done:
                 self._failed_to_load(zygote, how)
         for ward in list(self.wards):
-            if _is_over(ward, now):
+            if is_over(ward, now):
                 for frame in ward.process.read():
                     self._hear(ward, frame)
-                self._died(ward, self._how_it_ended(ward, now))
+                self._died(ward, how_it_ended(ward, now))
             elif ward.condemned and not ward.running and not ward.waiting:
                 self._kill(ward)
             elif self._is_silent(ward, now):
@@ -446,7 +399,7 @@ class WardEngine:
             )
 
     def _is_silent(self, ward: Ward, now: float) -> bool:
-        if ward.alone or now - ward.process.heard_at < _SILENCE_S:
+        if ward.alone or now - ward.process.heard_at < SILENCE_S:
             return False
         return len(ward.assignments) > 1 or bool(ward.waiting)
 
@@ -477,22 +430,6 @@ class WardEngine:
                 self._events.append(Died(blamed[0], how))
             alone = ward.alone or assignment.started
             self._requeue(assignment.rest(without=blamed), alone=alone, front=True)
-
-    def _how_it_ended(self, ward: Ward, now: float) -> str:
-        process = ward.process
-        if not ward.load.done and not process.eof and not process.poll_exit():
-            frames = frames_in_dump(process.stacks(), 0)
-            place = innermost(frames)
-            where = f" at {shown(place)}" if place else ""
-            return f"did not finish within {ward.load.patience_s:g} s{where}"
-        if process.garbled:
-            return "the check wrote into the channel of its ward"
-        status = process.status
-        if status is None and not process.eof:
-            return f"its ward did not begin it within {_BEGIN_S:g} s"
-        if status is None and process.eof and now - process.eof_at > _EOF_GRACE_S:
-            return "the check closed descriptors that are not its own"
-        return how_it_ended(status)
 
     def _expire(
         self, ward: Ward, assignment: Assignment, check_id: str, phase: str
@@ -526,33 +463,3 @@ class WardEngine:
             queue.appendleft(work)
         else:
             queue.append(work)
-
-
-def _is_over(ward: Ward, now: float) -> bool:
-    process = ward.process
-    if process.poll_exit():
-        return True
-    if ward.alone and ward.waiting and now - process.heard_at > _BEGIN_S:
-        return True
-    return ward.load.overdue(now) or (process.eof and now - process.eof_at > _EOF_GRACE_S)
-
-
-def _is_quiet(ward: Ward, now: float) -> bool:
-    """Return whether a working ward has missed ticks, so that it had better get no more work."""
-    return bool(ward.running) and now - ward.process.heard_at > _SILENCE_S / 2
-
-
-def how_it_ended(status: int | None) -> str:
-    """Return what a wait status says of the check that ran."""
-    if status is None:
-        return "the check ended its process"
-    code = os.waitstatus_to_exitcode(status)
-    if code == protocol.LOST_CHANNEL_EXIT:
-        return "the check closed descriptors that are not its own"
-    if code >= 0:
-        return f"the check ended its process (exit {code})"
-    try:
-        name = f", {signal.Signals(-code).name}"
-    except ValueError:
-        name = ""
-    return f"the check ended its process (signal {-code}{name})"
