@@ -166,6 +166,8 @@ class Importer:
         parts = name.split(".")
         if not all(parts):
             return Missing(_short(name), f"{_quoted(name)} is no dotted name: a part is empty")
+        if parts[0] in sys.stdlib_module_names:
+            return Missing(_short(name), _is_pythons_own(parts[0]), is_broken=True)
         found: Found | None = None
         for count in range(1, len(parts) + 1):
             dotted = ".".join(parts[:count])
@@ -372,12 +374,24 @@ def _name_is_taken(path: Path) -> Missing:
     return Missing(_short(str(path)), reason, is_broken=True)
 
 
+def _is_pythons_own(first: str) -> str:
+    """Return why a name of the standard library is refused, and what to write for one's own."""
+    reason = f"{first!r} is a module of Python's own, which holds no health checks"
+    for own in (f"./{first}.py", f"./{first}"):
+        if _is_there(own):
+            return f"{reason}; for the one in this folder write {own}, or rename it"
+    return reason
+
+
 def _no_module(name: str) -> str:
     first = name.partition(".")[0]
-    hint = did_you_mean(first, _top_level_names())
+    names = _top_level_names()
     text = f"no module named {_quoted(first)}"
     if first != name:
         text += f" for {_quoted(name)}"
+    if first in names:
+        return f"{text}; it lies in a folder that is not searched: name it by its path"
+    hint = did_you_mean(first, names)
     return f"{text}; {hint}" if hint else text
 
 

@@ -22,7 +22,7 @@ from hospital.entries import (
     skipped_entry,
 )
 from hospital.finding import Found, Importer, Missing
-from hospital.lost_marks import HIDDEN, NO_TESTCASE, hides_a_mark, is_mixed_in
+from hospital.lost_marks import HIDDEN, NO_TESTCASE, NO_TESTS, hides_a_mark, is_mixed_in
 from hospital.marking import is_healthcheck
 from hospital.redaction import clean, clean_line, to_text
 from hospital.requirements import KnownIds, also_called, candidates, ids_for
@@ -108,6 +108,7 @@ class HealthCheckLoader(unittest.TestLoader):
         self._by_module: dict[int, tuple[ModuleType, list[Entry | Problem]]] = {}
         self._in_load_tests: list[ModuleType] = []
         self._without_testcase: dict[type, str] = {}
+        self._without_tests: dict[type, str] = {}
 
     def load(self, names: Iterable[str]) -> Loaded:
         """Return the health checks under *names*, and what could not be used of them."""
@@ -118,6 +119,9 @@ class HealthCheckLoader(unittest.TestLoader):
         for case, found_as in self._without_testcase.items():
             if not self._in_load_tests and not is_mixed_in(case):
                 loaded.add_problem(found_as, f"{found_as!r} {NO_TESTCASE}")
+        for case, found_as in self._without_tests.items():
+            if not self._in_load_tests and not type.__subclasses__(case):
+                loaded.add_problem(found_as, f"{found_as!r} {NO_TESTS}")
         return loaded
 
     def discover(

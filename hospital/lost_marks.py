@@ -8,6 +8,7 @@ from hospital.entries import is_marked
 NO_TESTCASE = (
     "holds tests marked @healthcheck, but is no unittest.TestCase; derive it from unittest.TestCase"
 )
+NO_TESTS = "is marked @healthcheck, but holds no test: the names of its tests begin with 'test'"
 HIDDEN = "is marked @healthcheck, but a decorator above the mark hides it; put @healthcheck on top"
 
 

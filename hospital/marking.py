@@ -302,7 +302,7 @@ def _read_options(given: dict[str, Any]) -> Options:
             name: _READERS[name](name, value) for name, value in given.items() if value is not None
         }
     except SettingError as error:
-        raise MarkingError(f"@healthcheck({error.what}", error.value + ")", error.remedy) from None
+        raise MarkingError(f"@healthcheck: {error.what}", error.value, error.remedy) from None
     return replace(Options(), **read)
 
 

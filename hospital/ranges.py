@@ -33,6 +33,18 @@ class Range:
             return False
         return (self.start <= value <= self.end) is not self.inside
 
+    def where(self, value: float) -> str:
+        """Return where a *value* lies that is not in order, for people to read.
+
+        >>> parse_range("80").where(91), parse_range("10:").where(9), parse_range("@5:8").where(6)
+        ('above 80', 'below 10', 'within 5:8')
+        """
+        if self.inside:
+            return f"within {self.text.removeprefix('@')}"
+        if value > self.end:
+            return f"above {self.end:g}"
+        return f"below {self.start:g}"
+
 
 def parse_range(limit: str | float, name: str = "limit") -> Range:
     """Return *limit* as a Range.

@@ -55,6 +55,9 @@ class ProblemCase(unittest.TestCase):
     def __str__(self) -> str:
         return self.problem[0]
 
+    def shortDescription(self) -> None:  # noqa: N802 - unittest's name
+        """Return no title: its name says what could not be loaded."""
+
     def runTest(self) -> None:  # noqa: N802 - unittest's name
         """Raise the reason."""
         raise HospitalError(self.problem[1])

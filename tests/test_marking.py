@@ -158,7 +158,7 @@ SENSELESS: dict[str, tuple[object, ...]] = {
 )
 def test_senseless_options_are_refused(option: str, senseless: object) -> None:
     """At the decorator, with the name of the option."""
-    with pytest.raises(MarkingError, match=rf"^@healthcheck\({option}"):
+    with pytest.raises(MarkingError, match=rf"^@healthcheck: {option}"):
         mark(a_check, **{option: senseless})
     assert not is_healthcheck(a_check)
 

@@ -350,13 +350,10 @@ class WardEngine:
         if ward.alone:
             self._kill(ward)
 
-    def _take_output(self, ward: Ward) -> None:
-        text = ward.process.read_output()
-        if not text:
-            return
-        running = ward.running
-        name = running[0].current if len(running) == 1 else f"ward {ward.process.pid}"
-        self._manner.on_output(name, text.rstrip("\n"))
+    def _take_output(self, ward: Ward, *, is_last: bool = False) -> None:
+        text = ward.whole_lines(ward.process.read_output(), is_last=is_last)
+        if text and ward is not self.zygote:  # what importing prints has been said by the first
+            self._manner.on_output(ward.speaker, text)
 
     # What becomes of them
 
@@ -450,7 +447,7 @@ class WardEngine:
     def _kill(self, ward: Ward, culprit: str = "") -> None:
         if not ward.process.kill() and culprit:
             self.undead[culprit] = (time.time(), ward.process.pid)
-        self._take_output(ward)
+        self._take_output(ward, is_last=True)
         ward.process.close()
         if ward in self.wards:
             self.wards.remove(ward)

@@ -65,6 +65,11 @@ class Load:
     _file: str = ""
     _since: float = field(default_factory=time.monotonic)
 
+    @property
+    def module(self) -> str:
+        """The module that is being imported, or was the last."""
+        return self._module
+
     def request(self) -> list[Any]:
         """Return the frame that asks a ward to load."""
         return ["load", list(self.names), list(self.path), self.broken.current()]

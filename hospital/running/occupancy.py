@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from hospital.running import protocol
 from hospital.running.loadable import Load
 from hospital.running.order import Work
+from hospital.running.output import MOST_CHARACTERS
 from hospital.running.places import frames_in_dump, innermost, shown
 from hospital.running.process import WardProcess
 
@@ -16,6 +17,8 @@ SILENCE_S = 0.5
 
 EOF_GRACE_S = 0.2
 """So long may a process live on after its channel is closed: it is about to end."""
+
+_LONGEST_LINE = 8192
 
 BEGIN_S = 10.0
 """Within this a ward has to begin the one work that it was made for."""
@@ -61,11 +64,38 @@ class Ward:
     condemned: bool = False
     number: int = 0
     assignments: dict[int, Assignment] = field(default_factory=dict)
+    _line: str = ""
+    _left: int = MOST_CHARACTERS
 
     @property
     def running(self) -> list[Assignment]:
         """Works that it has begun, but for those beyond their deadline."""
         return [each for each in self.assignments.values() if each.started and not each.lost]
+
+    @property
+    def speaker(self) -> str:
+        """Who writes to its descriptors 1 and 2, as far as that can be told."""
+        if not self.load.done and self.load.module:
+            return self.load.module
+        running = self.running
+        return running[0].current if len(running) == 1 else f"ward {self.process.pid}"
+
+    def whole_lines(self, text: str, *, is_last: bool = False) -> str:
+        """Return the whole lines of what came, and no flood of it; the rest waits for its end."""
+        text = self._line + text
+        lines, newline, self._line = text.rpartition("\n")
+        if is_last or len(self._line) > _LONGEST_LINE:
+            lines, self._line = text.strip("\n"), ""
+        elif not newline:
+            return ""
+        if self.load.done:
+            self._left = MOST_CHARACTERS
+            return lines[:MOST_CHARACTERS]
+        shown, was_open = lines[: self._left], self._left > 0
+        self._left -= len(shown)
+        if was_open and not self._left:
+            shown += f"\n… [the rest of over {MOST_CHARACTERS} characters is cut]"
+        return shown
 
     @property
     def waiting(self) -> list[Assignment]:

@@ -13,6 +13,7 @@ from typing import Any
 from hospital.entries import Entry, settle
 from hospital.marking import Notes, taking_notes
 from hospital.model import Measurement, Outcome, Status
+from hospital.ranges import parse_range
 from hospital.redaction import clean, clean_line, to_text
 from hospital.running.meaning import Found, found_in
 from hospital.running.output import OnOutput, printing_as
@@ -124,7 +125,8 @@ def _out_of_range(notes: Notes) -> list[Found]:
         limit = each.fail if each.status is Status.FAIL else each.warn
         unit = "" if each.unit in {"", "1"} else f" {each.unit}"
         if each.value == each.value:
-            reason = f"{each.name} is {each.value:.4g}{unit}, outside of {limit}"
+            where = parse_range(limit).where(each.value)
+            reason = f"{each.name} is {each.value:.4g}{unit}, {where}"
             found.append((each.status, reason, ""))
         else:
             reason = f"{each.name} is not a number, so it cannot be held against {limit}"

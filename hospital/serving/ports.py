@@ -130,11 +130,23 @@ def holder(host: str, port: int) -> str:
         for each in connections
         if each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port
     ]
+    pids = {pid for _, pid in held if pid is not None}
     for _, pid in sorted(held, key=lambda each: each[0]):
         with contextlib.suppress(psutil.Error):
             if pid is not None:
-                return f"{psutil.Process(pid).name()} (pid {pid})"
+                process = _who_started(psutil.Process(pid), pids)
+                return f"{process.name()} (pid {process.pid})"
     return "a process of another user" if held else "a process that the system does not show"
+
+
+def _who_started(process: Any, holders: set[int]) -> Any:
+    """Return the one of *holders* that handed its socket down to *process*: who is to be stopped.
+
+    A worker would be replaced at once by the supervisor that holds the socket too.
+    """
+    while (parent := process.parent()) is not None and parent.pid in holders:
+        process = parent
+    return process
 
 
 def _conflict(held: str, wanted: str) -> bool:

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from hospital.errors import HospitalError, UsageError
+from hospital.errors import HospitalError, SettingError, UsageError
 from hospital.redaction import clean_line
 from hospital.running.sweep import adopt_orphans
 from hospital.serving import lifetime
@@ -70,11 +70,17 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _configure_logs() -> None:
+    """Log as the settings say; where they cannot be used, the application tells each client."""
     from hospital import logs
     from hospital.settings import read_settings
 
-    settings = read_settings()
-    logs.configure(level=settings.log_level, log_format=settings.log_format)
+    try:
+        settings = read_settings()
+    except SettingError as error:
+        logs.configure()
+        logs.get_logger(PROGRAM).error("settings_unusable", reason=str(error))
+    else:
+        logs.configure(level=settings.log_level, log_format=settings.log_format)
 
 
 def _serve(arguments: list[str], life: lifetime.Lifetime) -> None:
@@ -103,7 +109,8 @@ def _serve(arguments: list[str], life: lifetime.Lifetime) -> None:
 
 
 def _say(what: str, code: int) -> int:
-    print(f"{PROGRAM}: error: {what}", file=sys.stderr, flush=True)  # noqa: T201 - a program's last word
+    sys.stderr.write(f"{PROGRAM}: error: {what}\n")  # in one piece: others write there too
+    sys.stderr.flush()
     return code
 
 

@@ -53,6 +53,7 @@ class Incidents:
                 "status": outcome.status.value,
                 "reason": outcome.reason,
             }
+            fields |= {name: text for name in ("fix", "owner") if (text := getattr(outcome, name))}
             if outcome.status.is_red:
                 self._logger.error("check_not_green", **fields)
             elif outcome.status is Status.WARN:

@@ -38,7 +38,7 @@ WARNED = Outcome(
     id="app.checks.disk",
     title="The disk has room.",
     status=Status.WARN,
-    reason="disk_used is 0.91, outside of 0.9",
+    reason="disk_used is 0.91, above 0.9",
     duration_s=0.012,
     measurements=(
         Measurement(
@@ -147,7 +147,7 @@ def test_the_transcript_of_the_seed_comes_out_to_the_letter() -> None:
         (SKIPPED, "skipped 'requires app.checks.queue, which is error'"),
         (EXPECTED, "expected failure"),
         (UNEXPECTED, "unexpected success"),
-        (WARNED, "WARN: disk_used is 0.91, outside of 0.9"),
+        (WARNED, "WARN: disk_used is 0.91, above 0.9"),
         (FAILED, "FAIL: 2 accounts are closed: (app/checks.py:31 in test_open)"),
     ],
 )

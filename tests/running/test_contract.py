@@ -135,7 +135,7 @@ def test_reasons_name_the_cause_and_the_place_and_no_secret(
     assert " in fails" in outcomes["fails"].reason
     assert outcomes["errs"].reason.startswith("RuntimeError: no idea")
     assert outcomes["warns"].reason == "first\nsecond"
-    assert outcomes["measures"].reason == "used is 0.9, outside of 0.8"
+    assert outcomes["measures"].reason == "used is 0.9, above 0.8"
     assert outcomes["exits"].reason.startswith("SystemExit: 0")
     assert "postgresql://u:***@h/db" in outcomes["soft"].reason
     assert not any("s3cret" in outcome.reason for outcome in outcomes.values())

@@ -285,8 +285,8 @@ def test_warnings_alone_make_a_warning() -> None:
     [
         (5, {}, Status.PASS, ""),
         (5, {"warn": "10"}, Status.PASS, ""),
-        (15, {"warn": "10", "fail": "20"}, Status.WARN, "x is 15 s, outside of 10"),
-        (25, {"warn": "10", "fail": "20"}, Status.FAIL, "x is 25 s, outside of 20"),
+        (15, {"warn": "10", "fail": "20"}, Status.WARN, "x is 15 s, above 10"),
+        (25, {"warn": "10", "fail": "20"}, Status.FAIL, "x is 25 s, above 20"),
         (float("nan"), {}, Status.PASS, ""),
         (
             float("nan"),
@@ -294,7 +294,7 @@ def test_warnings_alone_make_a_warning() -> None:
             Status.ERROR,
             "x is not a number, so it cannot be held against 10",
         ),
-        (float("inf"), {"fail": "10"}, Status.FAIL, "x is inf s, outside of 10"),
+        (float("inf"), {"fail": "10"}, Status.FAIL, "x is inf s, above 10"),
         (10**400, {}, Status.PASS, ""),
         (-(10**5000), {}, Status.PASS, ""),
     ],

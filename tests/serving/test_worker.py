@@ -193,13 +193,19 @@ def test_a_taken_port_is_told_with_its_holder(worker: "Worker", tmp_path: Path) 
     assert 1 == done.stderr.count("\n")
 
 
-def test_a_bad_setting_is_told_in_one_line(tmp_path: Path) -> None:
-    """Before anything is served."""
-    done = run("application.app", folder=tmp_path, HOSPITAL_CHACHE_TTL="5")
+def test_a_bad_setting_is_told_to_the_log_and_to_each_client(
+    start_worker: "Callable[..., Worker]", environment: dict[str, str]
+) -> None:
+    """A worker that ended instead would be started for ever, while clients wait for an answer."""
+    environment["HOSPITAL_CHACHE_TTL"] = "5"
 
-    assert 2 == done.returncode
-    assert "did you mean 'HOSPITAL_CACHE_TTL'?" in done.stderr
-    assert 1 == done.stderr.count("\n")
+    worker = start_worker(application="hospital.wsgi.application")
+
+    answer = worker.get("/")
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert b'"settings"' in answer
+    (told,) = [line for line in worker.lines() if line["event"] == "settings_unusable"]
+    assert "did you mean 'HOSPITAL_CACHE_TTL'?" in told["reason"]
 
 
 def test_the_help_is_chaussettes_own(tmp_path: Path) -> None:
