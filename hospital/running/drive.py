@@ -49,7 +49,14 @@ class Died:
     reason: str
 
 
-Event = Started | Finished | Died
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """What was under way in a place that is no more will not be heard of again."""
+
+    id: str
+
+
+Event = Started | Finished | Died | Abandoned
 
 
 class Engine(Protocol):
@@ -148,6 +155,8 @@ class Driver:
         elif isinstance(event, Finished):
             self._flights.pop(event.outcome.id, None)
             self._record(event.outcome)
+        elif isinstance(event, Abandoned):
+            self._flights.pop(event.id, None)
         else:
             self._fail(event.id, event.reason)
 

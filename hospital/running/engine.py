@@ -11,7 +11,7 @@ from typing import Any
 from hospital.errors import WardError
 from hospital.model import Outcome
 from hospital.running import protocol
-from hospital.running.drive import Died, Event, Finished, Started, siblings
+from hospital.running.drive import Abandoned, Died, Event, Finished, Started, siblings
 from hospital.running.loadable import Load
 from hospital.running.occupancy import (
     EOF_GRACE_S,
@@ -25,7 +25,7 @@ from hospital.running.occupancy import (
 from hospital.running.order import Work
 from hospital.running.output import OnOutput
 from hospital.running.places import frames_in_dump, innermost, shown
-from hospital.running.process import WardProcess, make_ends, spawn
+from hospital.running.process import WardProcess, is_alive, make_ends, spawn
 
 THREADS = 64
 _BACKLOG = 128
@@ -58,11 +58,16 @@ class WardEngine:
     Args:
         load: What each ward has to load, and which modules it must not.
         manner: How wards are run.
+        undead: Checks whose ward could not be killed: since when, and its pid.
         first: A ward that has been started already and has loaded nothing.
     """
 
     def __init__(
-        self, load: Callable[[], Load], manner: Manner, first: WardProcess | None = None
+        self,
+        load: Callable[[], Load],
+        manner: Manner,
+        undead: dict[str, tuple[float, int]],
+        first: WardProcess | None = None,
     ) -> None:
         jobs = manner.jobs
         self._make_load = load
@@ -74,7 +79,7 @@ class WardEngine:
         self.wards: list[Ward] = []
         self.zygote: Ward | None = None
         self.stopping = False
-        self.undead: dict[str, tuple[float, int]] = {}
+        self.undead = undead
         self._queue: deque[Work] = deque()
         self._alone_queue: deque[Work] = deque()
         self._number = 0
@@ -95,6 +100,7 @@ class WardEngine:
             self._queue
             or self._alone_queue
             or any(not each.lost for ward in self.wards for each in ward.assignments.values())
+            or any(ward.deferred for ward in self.wards)
         )
 
     def submit(self, work: Work) -> None:
@@ -103,8 +109,6 @@ class WardEngine:
 
     def hanging_since(self, check_id: str) -> float | None:
         """Return since when an instance that could not be killed hangs."""
-        from hospital.running.process import is_alive
-
         since, pid = self.undead.get(check_id, (None, 0))
         if since is not None and not is_alive(pid):
             del self.undead[check_id]
@@ -113,13 +117,16 @@ class WardEngine:
 
     def wait(self, seconds: float) -> list[Event]:
         """Return what happened, waiting at most *seconds* for the first event."""
-        if self.stopping:
-            raise WardError("the run was cut short: its executor was closed")
+        self._stop_if_asked()
         self._dispatch()
         self._poll(seconds)
         self._bury()
         events, self._events = self._events, []
         return events
+
+    def _stop_if_asked(self) -> None:
+        if self.stopping:
+            raise WardError("the run was cut short: its executor was closed")
 
     def expire(self, check_id: str, phase: str) -> tuple[str, list[str]]:
         """Say where the check hangs; let its ward die, and the rest of its work run elsewhere."""
@@ -142,6 +149,7 @@ class WardEngine:
         while True:
             if ward.load.done:
                 return ward.load
+            self._stop_if_asked()
             self._poll(0.05)
             self._bury()
             if ward not in self.wards:
@@ -206,7 +214,7 @@ class WardEngine:
         self._dispatch_alone()
 
     def _dispatch_regular(self) -> None:
-        if not self._queue:
+        if not self._queue or (self._manner.jobs and any(ward.alone for ward in self.wards)):
             return
         now = time.monotonic()
         usable = [
@@ -229,6 +237,7 @@ class WardEngine:
         works = []
         if not ward.running:
             ward.process.heard_at = now
+            ward.refill()
         while self._queue and len(ward.assignments) < self._threads + _BACKLOG:
             works.append(self._assign(ward, self._queue.popleft(), now))
         if works:
@@ -242,7 +251,7 @@ class WardEngine:
         return self._number, ids
 
     def _dispatch_alone(self) -> None:
-        if not self._alone_queue:
+        if not self._alone_queue or (self._manner.jobs and self._is_any_regular_at_work()):
             return
         if self.zygote is None:
             self.zygote = Ward(self._spawn(), self._make_load())
@@ -256,6 +265,9 @@ class WardEngine:
                 ward = self._start(alone=True)
             work = self._alone_queue.popleft()
             ward.process.send("run", 1, [self._assign(ward, work, now)])
+
+    def _is_any_regular_at_work(self) -> bool:
+        return any(ward.assignments for ward in self.wards if not ward.alone)
 
     def _fork(self, zygote: Ward) -> Ward | None:
         ends = make_ends()
@@ -282,11 +294,14 @@ class WardEngine:
                 owners[process.channel] = ward
                 writes = select.POLLOUT if process.has_unsent else 0
                 poller.register(process.channel, select.POLLIN | writes)
-            owners[process.output] = ward
-            poller.register(process.output, select.POLLIN)
+            if not process.mute:
+                owners[process.output] = ward
+                poller.register(process.output, select.POLLIN)
         patience = max(0, int(seconds * 1000 + 0.999))
         for descriptor, _mask in poller.poll(patience):
             ward = owners[descriptor]
+            if ward.process.closed:  # by what another descriptor has told just now
+                continue
             if descriptor == ward.process.channel:
                 ward.process.flush()
                 for frame in ward.process.read():
@@ -320,12 +335,12 @@ class WardEngine:
     def _hear_forked(self, _zygote: Ward, number: int, pid: int) -> None:
         for each in self.wards:
             if each.number == number:
-                each.process.pid = pid
+                each.process.begin(pid)
 
     def _hear_gone(self, _zygote: Ward, pid: int, status: int) -> None:
         for each in self.wards:
             if each.process.pid == pid:
-                each.process.status = status
+                each.process.end(status)
 
     def _hear_failed(self, ward: Ward, number: int, reason: str) -> None:
         self._hear_ended(ward, number, reason)
@@ -408,6 +423,7 @@ class WardEngine:
             if not assignment.lost:
                 alone = assignment.started or len(assignments) == 1
                 self._requeue(assignment.rest(), alone=alone, front=True)
+                self._abandon_fixture(assignment)
 
     def _died(self, ward: Ward, how: str) -> None:
         if not ward.load.done:
@@ -427,6 +443,12 @@ class WardEngine:
                 self._events.append(Died(blamed[0], how))
             alone = ward.alone or assignment.started
             self._requeue(assignment.rest(without=blamed), alone=alone, front=True)
+            self._abandon_fixture(assignment)
+
+    def _abandon_fixture(self, assignment: Assignment) -> None:
+        """Let nobody wait for a fixture after its checks; it is not run again for itself."""
+        if assignment.started and assignment.current not in assignment.remaining:
+            self._events.append(Abandoned(assignment.current))
 
     def _expire(
         self, ward: Ward, assignment: Assignment, check_id: str, phase: str
@@ -436,21 +458,29 @@ class WardEngine:
         kept_back = siblings(check_id, phase, assignment.remaining)
         rest = assignment.rest(without=[check_id, *kept_back])
         others = [each for each in kept_back if each != check_id]
+        if rest is not None:
+            ward.deferred.append(rest)
+        ward.process.send("lose", assignment.number)
         if not ward.condemned:
             ward.condemned = True
             ward.process.send("drop")
         if not ward.running and not ward.waiting:
-            self._kill(ward, culprit=check_id)
-        self._requeue(rest, alone=ward.alone, front=True)
+            self._kill(ward)
         return (shown(place) if place else ""), others
 
-    def _kill(self, ward: Ward, culprit: str = "") -> None:
-        if not ward.process.kill() and culprit:
-            self.undead[culprit] = (time.time(), ward.process.pid)
+    def _kill(self, ward: Ward) -> None:
+        """End a ward; what waited for its death may run now, but not what cannot be killed."""
+        if ward not in self.wards:
+            return
+        self.wards.remove(ward)
+        if not ward.process.kill():
+            for assignment in ward.assignments.values():
+                if assignment.started:
+                    self.undead[assignment.current] = (time.time(), ward.process.pid)
         self._take_output(ward, is_last=True)
         ward.process.close()
-        if ward in self.wards:
-            self.wards.remove(ward)
+        for work in reversed(ward.deferred):
+            self._requeue(work, alone=ward.alone, front=True)
 
     def _requeue(self, work: Work | None, *, alone: bool = False, front: bool = False) -> None:
         if work is None:

@@ -29,11 +29,14 @@ class Broken:
 
     def current(self) -> dict[str, str]:
         """Return the modules not to import now, and why."""
+        return {module: how for module, (how, _stamp, _at) in self._modules.items()}
+
+    def expire(self) -> None:
+        """Let those be tried again that have changed, or had their minute; between runs."""
         now = time.monotonic()
         for module, (_how, stamp, at) in list(self._modules.items()):
             if now - at > _AGAIN_AFTER_S or (stamp and stamp_of(stamp[0]) != stamp):
                 del self._modules[module]
-        return {module: how for module, (how, _stamp, _at) in self._modules.items()}
 
 
 @dataclass(slots=True)

@@ -56,6 +56,9 @@ class Ward:
         load: How far it has got with loading.
         alone: Whether it was made for one work.
         condemned: Whether it gets no more work, and dies when its innocent works have ended.
+        number: What its zygote knows it by.
+        assignments: By number, what it was given and has not ended.
+        deferred: What may run elsewhere as soon as it is dead.
     """
 
     process: WardProcess
@@ -64,6 +67,7 @@ class Ward:
     condemned: bool = False
     number: int = 0
     assignments: dict[int, Assignment] = field(default_factory=dict)
+    deferred: list[Work] = field(default_factory=list)
     _line: str = ""
     _left: int = MOST_CHARACTERS
 
@@ -88,14 +92,15 @@ class Ward:
             lines, self._line = text.strip("\n"), ""
         elif not newline:
             return ""
-        if self.load.done:
-            self._left = MOST_CHARACTERS
-            return lines[:MOST_CHARACTERS]
         shown, was_open = lines[: self._left], self._left > 0
         self._left -= len(shown)
         if was_open and not self._left:
             shown += f"\n… [the rest of over {MOST_CHARACTERS} characters is cut]"
         return shown
+
+    def refill(self) -> None:
+        """Let it write as much again: a new run begins."""
+        self._left = MOST_CHARACTERS
 
     @property
     def waiting(self) -> list[Assignment]:
@@ -108,7 +113,7 @@ def is_over(ward: Ward, now: float) -> bool:
     process = ward.process
     if process.poll_exit():
         return True
-    if ward.alone and ward.waiting and now - process.heard_at > BEGIN_S:
+    if ward.alone and ward.load.done and ward.waiting and now - process.heard_at > BEGIN_S:
         return True
     return ward.load.overdue(now) or (process.eof and now - process.eof_at > EOF_GRACE_S)
 

@@ -4,6 +4,8 @@ Rule: nothing here blocks, but for the fraction of a second that a killed proces
 """
 
 import contextlib
+import errno
+import fcntl
 import os
 import select
 import signal
@@ -25,6 +27,10 @@ _DUMP_QUIET_S = 0.005
 _DUMP_FRESH_S = 0.05
 
 
+_live: set[int] = set()
+"""The wards of this process: children are a property of the process, whoever made them."""
+
+
 @dataclass(slots=True, eq=False)
 class WardProcess:
     """A ward process.
@@ -39,6 +45,10 @@ class WardProcess:
         status: Wait status once it has ended.
         heard_at: Monotonic time of the latest word from it.
         eof: Whether its channel is closed.
+        garbled: Whether something other than frames came out of its channel.
+        closed: Whether our own descriptors are closed.
+        mute: Whether nobody can write to its descriptors 1 and 2 any more.
+        ended: Whether the process is gone, with a status or without.
     """
 
     channel: int
@@ -51,6 +61,9 @@ class WardProcess:
     heard_at: float = field(default_factory=time.monotonic)
     eof: bool = False
     garbled: bool = False
+    closed: bool = False
+    mute: bool = False
+    ended: bool = False
     eof_at: float = 0.0
     _dumped: tuple[float, str] = (0.0, "")
     _decoder: protocol.Decoder = field(default_factory=protocol.Decoder)
@@ -111,12 +124,19 @@ class WardProcess:
                 return
 
     def read_output(self) -> str:
-        """Return what came out of descriptors 1 and 2."""
-        return _drain(self.output)
+        """Return some of what came out of descriptors 1 and 2."""
+        if self.closed or self.mute:
+            return ""
+        try:
+            data = os.read(self.output, _READ)
+        except OSError:
+            return ""
+        self.mute = not data
+        return data.decode(errors="replace")
 
     def stacks(self) -> str:
         """Return the stacks of all threads, as faulthandler writes them without any lock."""
-        if not self.pid or self.status is not None:
+        if not self.pid or self.ended or self.closed:
             return ""
         at, text = self._dumped
         if time.monotonic() - at > _DUMP_FRESH_S:  # many deadlines may pass at once
@@ -146,15 +166,26 @@ class WardProcess:
 
     def poll_exit(self) -> bool:
         """Return whether it has ended; its status is known then, where it can be."""
-        if self.status is None and self.pid and not self.forked:
+        if not self.ended and self.pid and not self.forked:
             try:
                 done, status = os.waitpid(self.pid, os.WNOHANG)
-            except ChildProcessError:
-                self.status = 0
+            except ChildProcessError:  # somebody else has taken its status
+                self.end(None)
             else:
                 if done:
-                    self.status = status
-        return self.status is not None
+                    self.end(status)
+        return self.ended
+
+    def end(self, status: int | None) -> None:
+        """Note that the process is gone, and with which wait status if that is known."""
+        self.ended = True
+        self.status = status
+        _live.discard(self.pid)
+
+    def begin(self, pid: int) -> None:
+        """Note the process that a zygote has forked."""
+        self.pid = pid
+        _live.add(pid)
 
     def kill(self) -> bool:
         """Kill it with its whole process group, and wait until it is dead.
@@ -174,10 +205,14 @@ class WardProcess:
                 return False
             time.sleep(pause)
             pause = min(pause * 2, 0.02)
+        _live.discard(self.pid)
         return True
 
     def close(self) -> None:
         """Close our descriptors; whatever is left of it is killed by that."""
+        if self.closed:
+            return
+        self.closed = True
         for descriptor in (self.channel, self.lifeline, self.dump, self.output):
             with contextlib.suppress(OSError):
                 os.close(descriptor)
@@ -211,17 +246,46 @@ class Ends:
 
 
 def make_ends() -> Ends:
-    """Open the descriptors of a new ward."""
-    ours, theirs = socket.socketpair()
-    channel, their_channel = ours.detach(), theirs.detach()
-    their_lifeline, lifeline = os.pipe()
-    dump, their_dump = os.pipe()
-    output, their_output = os.pipe()
+    """Open the descriptors of a new ward.
+
+    Raises:
+        WardError: If this process has no more descriptors.
+    """
+    with contextlib.ExitStack() as opened:
+        try:
+            ours, theirs = socket.socketpair()
+            channel, their_channel = ours.detach(), theirs.detach()
+            _close_later(opened, channel, their_channel)
+            their_lifeline, lifeline = os.pipe()
+            _close_later(opened, their_lifeline, lifeline)
+            dump, their_dump = os.pipe()
+            _close_later(opened, dump, their_dump)
+            output, their_output = os.pipe()
+        except OSError as error:
+            raise _cannot_start(error) from error
+        opened.pop_all()
     for descriptor in (channel, dump, output):
         os.set_blocking(descriptor, False)
     os.set_blocking(their_channel, True)
     ward = WardProcess(channel=channel, lifeline=lifeline, dump=dump, output=output)
     return Ends(ward, their_channel, their_lifeline, their_dump, their_output)
+
+
+def _close_later(opened: contextlib.ExitStack, *descriptors: int) -> None:
+    for descriptor in descriptors:
+        opened.callback(os.close, descriptor)
+
+
+def _cannot_start(error: OSError) -> WardError:
+    remedy = "raise the limit of " + (
+        "open files" if error.errno in {errno.EMFILE, errno.ENFILE} else "processes or memory"
+    )
+    return WardError("cannot start a ward with", f"{sys.executable}: {error.strerror}", remedy)
+
+
+def live_pids() -> frozenset[int]:
+    """Return the wards of this process, whichever executor they belong to."""
+    return frozenset(_live)
 
 
 def new_token() -> str:
@@ -236,18 +300,16 @@ def spawn(token: str, nice: int) -> WardProcess:
         token: Put into its environment, so that all that descends from it can be found.
         nice: How much it yields to other processes.
     """
-    import fcntl
-
     ends = make_ends()
-    spare = [
-        fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, protocol.LOWEST_SPARE_FD)
-        for descriptor in ends.theirs
-    ]
-    channel, lifeline, dump, output = spare
+    spare: list[int] = []
     environment = {**os.environ, WARD_VARIABLE: token}
     environment.pop("PYTHONOPTIMIZE", None)  # with it, assert would assert nothing
     try:
-        ends.ward.pid = os.posix_spawn(
+        for descriptor in ends.theirs:
+            command, lowest = fcntl.F_DUPFD_CLOEXEC, protocol.LOWEST_SPARE_FD
+            spare.append(fcntl.fcntl(descriptor, command, lowest))
+        channel, lifeline, dump, output = spare
+        pid = os.posix_spawn(
             sys.executable,
             [sys.executable, "-P", "-m", "hospital.running.ward", str(nice)],
             environment,
@@ -264,13 +326,12 @@ def spawn(token: str, nice: int) -> WardProcess:
         )
     except OSError as error:
         ends.ward.close()
-        raise WardError(
-            "cannot start a ward with", f"{sys.executable}: {error.strerror}"
-        ) from error
+        raise _cannot_start(error) from error
     finally:
         for descriptor in spare:
             os.close(descriptor)
         ends.close_theirs()
+    ends.ward.begin(pid)
     return ends.ward
 
 

@@ -6,8 +6,9 @@ Parent to ward:
 
 ===========  =====================================================================
 ``load``     names, sys.path, modules not to import (name → reason)
-``run``      number of the work, ids of its checks in order, those that a requirement ties
+``run``      the most threads; works, each its number and the ids of its checks in order
 ``drop``     forget what has not started
+``lose``     number of a work: begin nothing more of it
 ``fork``     (to a zygote, with four descriptors) fork a ward with them
 ``bye``      end
 ===========  =====================================================================

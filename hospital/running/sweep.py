@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hospital.running.process import live_pids
 from hospital.settings import WARD_VARIABLE
 
 _PROC = Path("/proc")
@@ -33,8 +34,8 @@ _orphanage: Orphanage | None = None
 def adopt_orphans() -> None:
     """Let orphaned descendants become children of this process, so that none escapes.
 
-    For programs of ours that own their process; Linux only. Children that are there already are
-    never touched.
+    For programs of ours that own their process and start nothing but wards; Linux only. Children
+    that are there already are never touched.
     """
     global _orphanage  # noqa: PLW0603 - it is a property of the process
     if _orphanage is not None or not _PROC.joinpath("self/stat").exists():
@@ -62,7 +63,7 @@ def leftovers(token: str, known: Collection[int]) -> list[int]:
         if wanted in environment.split(b"\0"):
             found.append(pid)
     if _orphanage is not None:
-        orphans = set(_children_of(me)) - set(known) - _orphanage.pids
+        orphans = set(_children_of(me)) - set(known) - live_pids() - _orphanage.pids
         found += [pid for pid in orphans if pid not in found and _own_session(pid, me)]
     return found
 
@@ -88,7 +89,7 @@ def reap(known: Collection[int]) -> None:
     """Take the exit status of orphans that have ended, so that no zombie stays."""
     if _orphanage is None:
         return
-    for pid in set(_children_of(os.getpid())) - set(known) - _orphanage.pids:
+    for pid in set(_children_of(os.getpid())) - set(known) - live_pids() - _orphanage.pids:
         with contextlib.suppress(OSError):
             os.waitpid(pid, os.WNOHANG)
 

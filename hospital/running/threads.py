@@ -4,6 +4,7 @@ Rule: a thread cannot be killed. One that outlives its deadline is left behind a
 and its check is not started again before that thread has come to an end.
 """
 
+import contextlib
 import os
 import queue
 import sys
@@ -144,6 +145,7 @@ class ThreadEngine:
         self._events: queue.SimpleQueue[tuple[_Assignment, Event | None]] = queue.SimpleQueue()
         self._workers: Workers[_Assignment] = Workers(jobs, self._run, "hospital-check")
         self._assignments: list[_Assignment] = []
+        self._noted: list[Event] = []
 
     @property
     def room(self) -> int:
@@ -163,14 +165,12 @@ class ThreadEngine:
 
     def wait(self, seconds: float) -> list[Event]:
         """Return what happened, waiting at most *seconds* for the first event."""
-        events: list[Event] = []
-        try:
-            assignment, event = self._events.get(timeout=max(seconds, 0.0001))
-            while True:
-                self._note(assignment, event, events)
-                assignment, event = self._events.get_nowait()
-        except queue.Empty:
-            return events
+        if not self._noted:
+            with contextlib.suppress(queue.Empty):
+                self._note(*self._events.get(timeout=max(seconds, 0.0001)))
+        self._drain()
+        noted, self._noted = self._noted, []
+        return noted
 
     def expire(self, check_id: str, phase: str) -> tuple[str, list[str]]:
         """Leave the thread behind; run what it would have run next in another."""
@@ -192,9 +192,16 @@ class ThreadEngine:
 
     def hanging_since(self, check_id: str) -> float | None:
         """Return since when an earlier instance of the check hangs."""
+        self._drain()
         return self.hanging.get(check_id)
 
-    def _note(self, assignment: _Assignment, event: Event | None, events: list[Event]) -> None:
+    def _drain(self) -> None:
+        """Note what has been told by now."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._note(*self._events.get_nowait())
+
+    def _note(self, assignment: _Assignment, event: Event | None) -> None:
         if assignment.lost:
             if event is None:
                 self.hanging.pop(assignment.current, None)
@@ -211,7 +218,7 @@ class ThreadEngine:
                 assignment.remaining.remove(event.outcome.id)
             if not event.outcome.status.is_green:
                 assignment.red.add(event.outcome.id)
-        events.append(event)
+        self._noted.append(event)
 
     def _run(self, assignment: _Assignment) -> None:
         assignment.ident = threading.get_ident()

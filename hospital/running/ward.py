@@ -17,6 +17,7 @@ import threading
 import time
 from typing import NoReturn
 
+from hospital.errors import HospitalError
 from hospital.loading import Entry, Loaded, load
 from hospital.model import Check, Outcome, Status
 from hospital.redaction import clean
@@ -45,6 +46,7 @@ class Ward:
         self._counting = threading.Lock()
         self._ticking = threading.Event()
         self._children: set[int] = set()
+        self.lost: set[int] = set()
         for descriptor in (protocol.CHANNEL_FD, protocol.LIFELINE_FD, protocol.DUMP_FD):
             os.set_inheritable(descriptor, False)  # noqa: FBT003 - no name for it
         _die_with_parent()
@@ -125,7 +127,18 @@ class Ward:
             self._working += len(works)
         self._ticking.set()
         for work in works:
-            self._workers.put(work)
+            try:
+                self._workers.put(work)
+            except HospitalError as error:
+                self._give_back(work, str(error))
+
+    def _give_back(self, work: _Work, reason: str) -> None:
+        with self._counting:
+            self._working -= 1
+        self.send("failed", work[0], reason)
+
+    def _do_lose(self, number: int) -> None:
+        self.lost.add(number)
 
     def _do_drop(self) -> None:
         dropped = self._workers.drop() if self._workers else []
@@ -201,6 +214,8 @@ class _Watcher:
         self.held = b""
 
     def started(self, check_id: str, phase: str) -> None:
+        if self._number in self._ward.lost:
+            raise SystemExit  # what comes next runs elsewhere, once this ward is dead
         self._ward.send(
             "started", self._number, check_id, phase, threading.get_ident(), time.monotonic()
         )

@@ -21,7 +21,6 @@ from hospital.running.selecting import Selected, select
 from hospital.running.sweep import leftovers, reap, sweep
 
 _LOAD_PATIENCE_S = 10.0
-_MOST_BROKEN = 20
 
 
 class WardExecutor:
@@ -53,6 +52,8 @@ class WardExecutor:
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._patience_s = max(timeout_s, _LOAD_PATIENCE_S)
+        self._closed = False
+        self._undead: dict[str, tuple[float, int]] = {}
         self._broken = Broken()
         self._engine: WardEngine | None = None
         self._names: tuple[str, ...] = ()
@@ -91,6 +92,7 @@ class WardExecutor:
 
     def close(self) -> None:
         """End all wards and all that checks left behind; a run under way is cut short."""
+        self._closed = True
         engine = self._engine
         if engine is not None:
             engine.stopping = True
@@ -107,13 +109,15 @@ class WardExecutor:
         return engine, select(catalog, selection)
 
     def _fresh_engine(self, selection: Selection) -> WardEngine:
+        self._broken.expire()
         if self._pid != os.getpid():
             self._begin_anew_after_fork()
         if self._engine is not None and (self._names != selection.names or self._is_stale()):
             self._end()
         if self._engine is None:
             self._names = selection.names
-            self._engine = WardEngine(self._load, self._manner, self._first)
+            self._engine = WardEngine(self._load, self._manner, self._undead, self._first)
+            self._engine.stopping = self._closed
             self._first = None
         return self._engine
 
@@ -143,8 +147,9 @@ class WardExecutor:
     def _tidy(self, engine: WardEngine) -> None:
         """End what the run has spoiled or left behind; what it has not stays warm."""
         engine.settle()
-        reap(engine.pids)
-        if leftovers(self._manner.token, engine.pids):
+        known = engine.pids | self._undead_pids
+        reap(known)
+        if leftovers(self._manner.token, known):
             self._end()
 
     def _end(self) -> None:
@@ -155,7 +160,11 @@ class WardExecutor:
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.close()
-            sweep(self._manner.token, engine.pids)
+            sweep(self._manner.token, engine.pids | self._undead_pids)
+
+    @property
+    def _undead_pids(self) -> set[int]:
+        return {pid for _since, pid in self._undead.values()}
 
 
 def _absolute_path() -> tuple[str, ...]:

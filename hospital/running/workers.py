@@ -5,6 +5,8 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from hospital.errors import HospitalError
+
 Item = TypeVar("Item")
 
 STACK_SIZE = 8 * 1024 * 1024
@@ -33,13 +35,27 @@ class Workers(Generic[Item]):
         self._idle = 0
 
     def put(self, item: Item) -> None:
-        """Let a thread run *item* as soon as there is one."""
+        """Let a thread run *item* as soon as there is one.
+
+        Raises:
+            HospitalError: If not even one thread can be started.
+        """
         self._items.put(item)
         with self._lock:
             if self._threads >= self._most or self._idle >= self._items.qsize():
                 return
             self._threads += 1
-        self._start()
+        try:
+            self._start()
+        except RuntimeError as error:
+            with self._lock:
+                self._threads -= 1
+                if self._threads > 0:  # one of those will come to it
+                    return
+            self._items.get_nowait()
+            raise HospitalError(
+                "cannot start a thread:", str(error), "raise the limit of processes or memory"
+            ) from error
 
     def drop(self) -> list[Item]:
         """Take back what has not begun, and return it."""
