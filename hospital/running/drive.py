@@ -16,6 +16,10 @@ from hospital.running.order import Plan, Work
 
 TEST = "test"
 _LONGEST_WAIT_S = 0.05
+
+_SHORT_WAIT_S = 0.3
+"""A check that waits longer than this to be run again gets the wait back."""
+
 _CLASS_FIXTURE = "setUpClass"
 
 
@@ -56,7 +60,14 @@ class Abandoned:
     id: str
 
 
-Event = Started | Finished | Died | Abandoned
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The place in which it ran is no more, by no fault of its own; it will be started again."""
+
+    id: str
+
+
+Event = Started | Finished | Died | Abandoned | Interrupted
 
 
 class Engine(Protocol):
@@ -93,6 +104,7 @@ class _Flight:
     phase: str
     began_at: float
     deadline: float
+    paused_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -157,19 +169,30 @@ class Driver:
             self._record(event.outcome)
         elif isinstance(event, Abandoned):
             self._flights.pop(event.id, None)
+        elif isinstance(event, Interrupted):
+            if event.id in self._flights:
+                self._flights[event.id].paused_at = time.monotonic()
         else:
             self._fail(event.id, event.reason)
 
     def _started(self, event: Started) -> None:
-        if event.id in self.plan.outcomes:
-            return
-        flight = _Flight(event.phase, event.at, event.at + self._timeout(event.id))
-        if event.phase == TEST:  # against its first deadline, however often it has to be run again
+        at = min(event.at, time.monotonic())  # the clock of a ward is as good as its checks
+        flight = _Flight(event.phase, at, at + self._timeout(event.id))
+        if event.phase == TEST and event.id not in self.plan.outcomes:
+            # Against its first deadline, however often it has to be run again.
             flight = self._first.setdefault(event.id, flight)
+            waited = at - flight.paused_at if flight.paused_at else 0.0
+            flight.paused_at = 0.0
+            if waited > _SHORT_WAIT_S:  # by no fault of its own
+                flight.deadline += waited
         self._flights[event.id] = flight
 
     def _expire(self, now: float) -> None:
-        late = [(id_, flight) for id_, flight in self._flights.items() if flight.deadline <= now]
+        late = [
+            (id_, flight)
+            for id_, flight in self._flights.items()
+            if flight.deadline <= now and not flight.paused_at
+        ]
         for id_, flight in late:
             if id_ not in self._flights:
                 continue
@@ -206,7 +229,10 @@ class Driver:
     def _patience(self) -> float:
         if not self._flights:
             return _LONGEST_WAIT_S
-        soonest = min(flight.deadline for flight in self._flights.values())
+        soonest = min(
+            (flight.deadline for flight in self._flights.values() if not flight.paused_at),
+            default=time.monotonic() + _LONGEST_WAIT_S,
+        )
         return min(_LONGEST_WAIT_S, max(0.0, soonest - time.monotonic()))
 
 

@@ -5,13 +5,21 @@ import select
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hospital.errors import WardError
 from hospital.model import Outcome
 from hospital.running import protocol
-from hospital.running.drive import Abandoned, Died, Event, Finished, Started, siblings
+from hospital.running.drive import (
+    Abandoned,
+    Died,
+    Event,
+    Finished,
+    Interrupted,
+    Started,
+    siblings,
+)
 from hospital.running.loadable import Load
 from hospital.running.occupancy import (
     EOF_GRACE_S,
@@ -30,7 +38,7 @@ from hospital.running.process import WardProcess, is_alive, make_ends, spawn
 THREADS = 64
 _BACKLOG = 128
 _CROWDED_S = 0.03
-_MOST_ALONE = 16
+_MOST_ALONE = 64
 _ROOM = 1_000_000
 _MOST_FAILURES = 3
 
@@ -73,8 +81,8 @@ class WardEngine:
         self._make_load = load
         self._manner = manner
         self._first = first
-        self._threads = min(jobs or THREADS, THREADS)
         self._most_wards = min(4, os.cpu_count() or 1, -(-(jobs or 4 * THREADS) // THREADS))
+        self._threads = min((jobs or 4 * THREADS) // self._most_wards, THREADS)
         self._most_alone = min(jobs or _MOST_ALONE, _MOST_ALONE)
         self.wards: list[Ward] = []
         self.zygote: Ward | None = None
@@ -134,11 +142,6 @@ class WardEngine:
             for assignment in ward.assignments.values():
                 if assignment.current == check_id and not assignment.lost:
                     return self._expire(ward, assignment, check_id, phase)
-        for work in list(self._alone_queue):
-            if work.checks[0].id == check_id:
-                self._alone_queue.remove(work)
-                rest = work.rest([check.id for check in work.checks], [check_id])
-                self._requeue(rest, alone=True)
         return "", []
 
     # Wards
@@ -323,6 +326,7 @@ class WardEngine:
         check_id, phase, thread, at = what
         assignment = ward.assignments.get(number)
         if assignment is not None and not assignment.lost:
+            self._leave_fixture(assignment)
             assignment.current, assignment.thread = check_id, thread
             self._events.append(Started(check_id, phase, at))
 
@@ -360,6 +364,7 @@ class WardEngine:
         assignment = ward.assignments.pop(number, None)
         if assignment is None or assignment.lost:
             return
+        self._leave_fixture(assignment)
         for left in assignment.remaining:
             self._events.append(Died(left, f"hospital could not run it: {reason}"))
         if ward.alone:
@@ -420,10 +425,9 @@ class WardEngine:
         assignments = list(ward.assignments.values())
         self._kill(ward)
         for assignment in reversed(assignments):
-            if not assignment.lost:
-                alone = assignment.started or len(assignments) == 1
-                self._requeue(assignment.rest(), alone=alone, front=True)
-                self._abandon_fixture(assignment)
+            if len(assignments) == 1:  # it was never begun: elsewhere, it has to be
+                assignment.work = replace(assignment.work, alone=True)
+            self._run_again(assignment)
 
     def _died(self, ward: Ward, how: str) -> None:
         if not ward.load.done:
@@ -435,20 +439,29 @@ class WardEngine:
             begun = assignments[:1]
         culprit = begun[0] if len(begun) == 1 else None
         for assignment in reversed(assignments):
-            if assignment.lost:
-                continue
-            blamed: list[str] = []
-            if assignment is culprit:
-                blamed = [assignment.current or assignment.remaining[0]]
-                self._events.append(Died(blamed[0], how))
-            alone = ward.alone or assignment.started
-            self._requeue(assignment.rest(without=blamed), alone=alone, front=True)
-            self._abandon_fixture(assignment)
+            blamed = ""
+            if assignment is culprit and not assignment.lost:
+                blamed = assignment.current or assignment.remaining[0]
+                self._events.append(Died(blamed, how))
+            self._run_again(assignment, blamed)
 
-    def _abandon_fixture(self, assignment: Assignment) -> None:
-        """Let nobody wait for a fixture after its checks; it is not run again for itself."""
-        if assignment.started and assignment.current not in assignment.remaining:
+    def _leave_fixture(self, assignment: Assignment) -> None:
+        """Let nobody wait any longer for a fixture after its checks."""
+        if assignment.is_after_checks:
             self._events.append(Abandoned(assignment.current))
+
+    def _run_again(self, assignment: Assignment, blamed: str = "") -> None:
+        """Run alone what a dead ward had begun, and what it had not begun again."""
+        if assignment.lost:
+            return
+        work = assignment.rest([blamed] if blamed else [])
+        if assignment.started and not blamed:
+            if assignment.is_between_checks:
+                self._leave_fixture(assignment)
+                work = assignment.rest_with_fixture()
+            else:
+                self._events.append(Interrupted(assignment.current))
+        self._requeue(work, alone=assignment.started or assignment.work.alone, front=True)
 
     def _expire(
         self, ward: Ward, assignment: Assignment, check_id: str, phase: str

@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hospital.running import protocol
 from hospital.running.loadable import Load
@@ -41,6 +41,22 @@ class Assignment:
     def started(self) -> bool:
         """Whether the ward has begun it."""
         return bool(self.current)
+
+    @property
+    def is_after_checks(self) -> bool:
+        """Whether it has come to a fixture that is no part of any check."""
+        return self.started and all(check.id != self.current for check in self.work.checks)
+
+    @property
+    def is_between_checks(self) -> bool:
+        """Whether the fixtures of a check that has finished may still have been under way."""
+        return self.started and self.current not in self.remaining
+
+    def rest_with_fixture(self) -> Work:
+        """Return what is left to run, and before it what ran last, for the fixtures around it."""
+        finished = [check for check in self.work.checks if check.id not in self.remaining]
+        rest = self.rest()
+        return replace(self.work, checks=(*finished[-1:], *(rest.checks if rest else ())))
 
     def rest(self, without: Iterable[str] = ()) -> Work | None:
         """Return what is left to run of it."""

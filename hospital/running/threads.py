@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from hospital.loading import Entry, Loaded, load
 from hospital.model import Check, Outcome, Report, errors
-from hospital.running.drive import Died, Driver, Event, Finished, Started, siblings
+from hospital.running.drive import Abandoned, Died, Driver, Event, Finished, Started, siblings
 from hospital.running.executor import Catalog, Selection
 from hospital.running.order import Plan, Work
 from hospital.running.output import OnOutput, route_standard_streams
@@ -92,7 +92,7 @@ class ThreadExecutor:
     @property
     def hanging(self) -> dict[str, float]:
         """The checks whose threads hang, and since when (seconds since the epoch)."""
-        return dict(self._engine.hanging) if self._engine else {}
+        return self._engine.hanging_now() if self._engine else {}
 
     def _load(self, selection: Selection) -> Loaded:
         if self._loaded is None or self._loaded[0] != selection.names or self._loaded[1].problems:
@@ -131,6 +131,11 @@ class _Assignment:
     remaining: list[str] = field(default_factory=list)
     lost: bool = False
     red: set[str] = field(default_factory=set)
+
+    @property
+    def is_after_checks(self) -> bool:
+        """Whether it has come to a fixture that is no part of any check."""
+        return bool(self.current) and all(c.id != self.current for c in self.work.checks)
 
 
 class ThreadEngine:
@@ -195,6 +200,11 @@ class ThreadEngine:
         self._drain()
         return self.hanging.get(check_id)
 
+    def hanging_now(self) -> dict[str, float]:
+        """Return the checks whose threads hang by now, and since when."""
+        self._drain()
+        return dict(self.hanging)
+
     def _drain(self) -> None:
         """Note what has been told by now."""
         with contextlib.suppress(queue.Empty):
@@ -207,6 +217,8 @@ class ThreadEngine:
                 self.hanging.pop(assignment.current, None)
                 self._workers.put_back_one()
             return
+        if (event is None or isinstance(event, Started)) and assignment.is_after_checks:
+            self._noted.append(Abandoned(assignment.current))
         if event is None:
             self._assignments.remove(assignment)
             return

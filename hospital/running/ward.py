@@ -22,12 +22,14 @@ from hospital.loading import Entry, Loaded, load
 from hospital.model import Check, Outcome, Status
 from hospital.redaction import clean
 from hospital.running import protocol
+from hospital.running.choose import is_patched
 from hospital.running.output import MOST_CHARACTERS, route_standard_streams
 from hospital.running.stamps import stamps_of_modules
 from hospital.running.unit import run_unit
 from hospital.running.workers import Workers
 
 _POLL_MS = 20
+_monotonic, _sleep = time.monotonic, time.sleep  # a check may replace those of the module
 _Work = tuple[int, list[str]]
 
 
@@ -44,7 +46,7 @@ class Ward:
         self._workers: Workers[_Work] | None = None
         self._working = 0
         self._counting = threading.Lock()
-        self._ticking = threading.Event()
+        self._ticking: threading.Event | None = None
         self._children: set[int] = set()
         self.lost: set[int] = set()
         for descriptor in (protocol.CHANNEL_FD, protocol.LIFELINE_FD, protocol.DUMP_FD):
@@ -85,10 +87,10 @@ class Ward:
             os._exit(protocol.LOST_CHANNEL_EXIT)
 
     def _receive(self) -> tuple[bytes, list[int]]:
-        while self._children:
+        while self._children or is_patched():  # there, to wait natively would stop all greenlets
             poller = select.poll()
             poller.register(protocol.CHANNEL_FD, select.POLLIN)
-            if poller.poll(_POLL_MS):
+            if poller.poll(_POLL_MS if self._children else None):
                 break
             self._reap()
         try:
@@ -121,11 +123,17 @@ class Ward:
 
     def _do_run(self, threads: int, works: list[_Work]) -> None:
         if self._workers is None:
+            # Not before: a module may have had gevent replace threads and events.
             self._workers = Workers(threads, self._work, "hospital-check")
-            threading.Thread(target=self._tick, name="hospital-tick", daemon=True).start()
+            self._ticking = threading.Event()
+            tick = threading.Thread(
+                target=self._tick, args=(self._ticking,), name="hospital-tick", daemon=True
+            )
+            tick.start()
         with self._counting:
             self._working += len(works)
-        self._ticking.set()
+        if self._ticking is not None:
+            self._ticking.set()
         for work in works:
             try:
                 self._workers.put(work)
@@ -146,14 +154,15 @@ class Ward:
             self._working -= len(dropped)
         self.send("dropped", [number for number, _ids in dropped])
 
-    def _tick(self) -> None:
+    def _tick(self, ticking: threading.Event) -> None:
+        sleep = time.sleep if is_patched() else _sleep
         while True:
-            self._ticking.wait()
+            ticking.wait()
             self.send("tick")
-            time.sleep(protocol.TICK_S)
+            sleep(protocol.TICK_S)
             with self._counting:
                 if not self._working:
-                    self._ticking.clear()
+                    ticking.clear()
 
     def _work(self, work: _Work) -> None:
         number, ids = work
@@ -217,7 +226,7 @@ class _Watcher:
         if self._number in self._ward.lost:
             raise SystemExit  # what comes next runs elsewhere, once this ward is dead
         self._ward.send(
-            "started", self._number, check_id, phase, threading.get_ident(), time.monotonic()
+            "started", self._number, check_id, phase, threading.get_ident(), _monotonic()
         )
 
     def finished(self, outcome: Outcome) -> None:

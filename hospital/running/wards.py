@@ -168,6 +168,9 @@ class WardExecutor:
 
 
 def _absolute_path() -> tuple[str, ...]:
-    here = str(Path.cwd())
+    try:
+        here = str(Path.cwd())
+    except OSError:  # it has been removed
+        here = os.sep
     entries = (str(Path(here, entry)) if entry else here for entry in sys.path)
     return tuple(standard_first(entries))
