@@ -20,6 +20,7 @@ from hospital.model import Check
 from hospital.redaction import clean, clean_line
 
 _MARK = "is_healthcheck"
+_WATCHED = "__hospital_watched__"
 _MODULE_FIXTURES = ("setUpModule", "tearDownModule")
 _NEVER_MARKED = (str, bytes, int, float, dict, list, tuple, set, ModuleType, type(None))
 
@@ -140,39 +141,48 @@ class Again:
     def __call__(self) -> unittest.TestCase:
         """Return the copy, which shares nothing that a run changes."""
         test: Any = copy.copy(self.test)
-        held = vars(test).get(test._testMethodName)  # noqa: SLF001 - unittest has no other way to ask
-        if isinstance(held, _Watched):
-            delattr(test, test._testMethodName)  # noqa: SLF001 - likewise
-        test._cleanups = []  # noqa: SLF001 - likewise
+        _unwatched(test)
+        test._cleanups = []  # noqa: SLF001 - unittest has no other way to ask
         if hasattr(test, "_asyncioTestContext"):
             test._asyncioTestContext = contextvars.copy_context()  # noqa: SLF001 - likewise
         return _watched(test)
 
 
 def settle(returned: object) -> None:
-    """Await what a check returned, where it can be awaited.
+    """Await what a check or a fixture returned, where it can be awaited.
 
     Raises:
         ReturnError: If it is False, or something that would still have to be run.
     """
+    while inspect.isawaitable(returned):
+        kept: list[object] = []
+        awaiting(_kept_by(returned, kept))()
+        (returned,) = kept
+    _refuse_what_says_nothing(returned)
+
+
+def _kept_by(awaitable: Any, kept: list[object]) -> Callable[[], Any]:
+    async def wait() -> None:
+        kept.append(await awaitable)
+
+    return wait
+
+
+def _refuse_what_says_nothing(returned: object) -> None:
     if returned is None:
         return
-    if inspect.isawaitable(returned):
-        awaitable, kept = returned, []
-
-        async def wait() -> None:
-            kept.append(await awaitable)
-
-        awaiting(wait)()
-        returned = kept[0]
     if returned is False:
         raise ReturnError("returned False", remedy="a check fails by raising, as assert does")
     if inspect.isgenerator(returned) or inspect.isasyncgen(returned):
         raise ReturnError("is a generator, so nothing of it was run", remedy="remove the yield")
+    if hasattr(type(returned), "__enter__") or hasattr(type(returned), "__aenter__"):
+        raise ReturnError(
+            "returned a context manager, so nothing of it was run", remedy="enter it in the check"
+        )
 
 
 class _Watched:
-    """A test method that does not let what it returns go unnoticed."""
+    """A method of a test that does not let what it returns go unnoticed."""
 
     def __init__(self, method: Callable[[], object]) -> None:
         functools.update_wrapper(self, method)
@@ -182,12 +192,33 @@ class _Watched:
         settle(self._method())
 
 
+def _watched_coroutine(method: Callable[[], Any]) -> Callable[[], Any]:
+    @functools.wraps(method)
+    async def watched() -> None:
+        _refuse_what_says_nothing(await method())
+
+    vars(watched)[_WATCHED] = True
+    return watched
+
+
 def _watched(test: unittest.TestCase) -> unittest.TestCase:
     name = getattr(test, "_testMethodName", "runTest")
     method = getattr(test, name)
-    if not (manages_own_loop(type(test)) and inspect.iscoroutinefunction(method)):
-        setattr(test, name, _Watched(method))
+    if manages_own_loop(type(test)) and inspect.iscoroutinefunction(method):
+        setattr(test, name, _watched_coroutine(method))
+        return test
+    setattr(test, name, _Watched(method))
+    for fixture in (test.setUp, test.tearDown):
+        if inspect.iscoroutinefunction(fixture) or inspect.isgeneratorfunction(fixture):
+            setattr(test, fixture.__name__, _Watched(fixture))
     return test
+
+
+def _unwatched(test: Any) -> None:
+    """Take from a copy of a test what is bound to the test that it was copied from."""
+    for name, held in list(vars(test).items()):
+        if isinstance(held, _Watched) or hasattr(held, _WATCHED):
+            delattr(test, name)
 
 
 def _unit_of(case: type[unittest.TestCase], class_id: str) -> str:

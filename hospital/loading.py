@@ -262,19 +262,26 @@ class HealthCheckLoader(unittest.TestLoader):
     def _entries_of_class(
         self, value: type, name: str, module: ModuleType
     ) -> Iterator[Entry | Problem]:
-        if issubclass(value, unittest.TestCase):
-            if not getattr(value, "__abstractmethods__", None):
-                yield from self._entries_of_case(value, name)
-            return
         inside = vars(value)
-        if inside.get("__module__") != module.__name__ or inside.get("__test__") is False:
+        is_own = inside.get("__module__") == module.__name__
+        is_case = issubclass(value, unittest.TestCase)
+        if is_case and not getattr(value, "__abstractmethods__", None):
+            found = list(self._entries_of_case(value, name))
+            yield from found
+            if is_own and not found and self._should_hold_tests(value):
+                self._without_tests[value] = name
+        if not is_own or inside.get("__test__") is False:
             return
         for attribute, held in list(inside.items()):
-            if not is_class(held):
-                if is_marked(held):
-                    self._without_testcase[value] = name
-            elif issubclass(held, unittest.TestCase) and is_healthcheck(held):
-                yield from self._entries_of_case(held, f"{name}.{attribute}")
+            if is_class(held):
+                if held.__qualname__.startswith(f"{value.__qualname__}."):
+                    yield from self._entries_of_class(held, f"{name}.{attribute}", module)
+            elif not is_case and is_marked(held):
+                self._without_testcase[value] = name
+
+    def _should_hold_tests(self, case: type[unittest.TestCase]) -> bool:
+        marked = is_healthcheck(case) and getattr(case, "__test__", True) is not False
+        return marked and not self.testNamePatterns
 
     def _entries_of_case(
         self, case: type[unittest.TestCase], found_as: str

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar, cast, overload
 
 from hospital.durations import parse_duration
-from hospital.errors import MarkingError, SettingError, did_you_mean
+from hospital.errors import HospitalError, MarkingError, SettingError, did_you_mean
 from hospital.model import Measurement, Status
 from hospital.ranges import parse_range
 from hospital.redaction import clean
@@ -176,7 +176,8 @@ def _let_plain_testcase_await(case: type[unittest.TestCase]) -> None:
     if manages_own_loop(case):
         return
     for name, method in list(vars(case).items()):
-        if name.startswith("test") and inspect.iscoroutinefunction(method):
+        is_run = name.startswith("test") or name in {"setUp", "tearDown"}
+        if is_run and inspect.iscoroutinefunction(method):
             setattr(case, name, awaiting(method))
 
 
@@ -186,13 +187,17 @@ def manages_own_loop(case: type[unittest.TestCase]) -> bool:
 
 
 def awaiting(function: Callable[..., Any]) -> Callable[..., None]:
-    """Return a plain function that runs the coroutine function under a loop of its own."""
+    """Return a plain function that runs the coroutine function under a loop of its own.
+
+    It raises a HospitalError where the coroutine returns False, which nobody would look at.
+    """
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> None:
         import asyncio
 
-        asyncio.run(function(*args, **kwargs))
+        if asyncio.run(function(*args, **kwargs)) is False:
+            raise HospitalError("returned False", remedy="a check fails by raising, as assert does")
 
     return run
 

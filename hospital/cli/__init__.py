@@ -16,6 +16,7 @@ from hospital.cli.signals import Signals
 from hospital.cli.streams import Sink, fill_closed_descriptors
 from hospital.errors import HospitalError, UsageError
 from hospital.running.executor import Executor
+from hospital.running.import_path import import_from_here
 from hospital.verdict import EXIT_NOT_GREEN, EXIT_USAGE
 
 
@@ -48,7 +49,7 @@ def run() -> NoReturn:
         fill_closed_descriptors()
         signals = Signals()
         signals.listen()
-        _import_from_here()
+        import_from_here()
         code = execute(None, None, None, _make_executor_of_a_program, signals)
     except KeyboardInterrupt:
         pass  # outside of main there is nothing to report
@@ -112,17 +113,3 @@ def _own_fault(program: str, error: Exception) -> str:
     what = clean_line(f"{type(error).__name__}: {to_text(error)}")
     remedy = "a fault of hospital; HOSPITAL_LOG_LEVEL=debug shows where"
     return f"{program}: error: {what}; {remedy}\n"
-
-
-def _import_from_here() -> None:
-    """Let checks be imported from the working folder, as ``python -m`` does; after Python's own.
-
-    Else a ``json.py`` among the checks would be imported by hospital itself.
-    """
-    from hospital.running.import_path import standard_first
-
-    with suppress(OSError):
-        here = os.getcwd()  # noqa: PTH109 - a text is needed, and pathlib costs a start
-        if not sys.flags.safe_path and not {here, ""} & set(sys.path):
-            sys.path.insert(0, here)
-    sys.path[:] = standard_first(sys.path)

@@ -1,7 +1,21 @@
 """Order ``sys.path`` so that no file of checks hides a module of Python's own."""
 
+import contextlib
 import os
+import sys
 from collections.abc import Iterable
+
+
+def import_from_here() -> None:
+    """Let this process import from the working folder, as ``python -m`` does; after Python's own.
+
+    Else a ``json.py`` among the checks would be imported by hospital itself.
+    """
+    with contextlib.suppress(OSError):
+        here = os.getcwd()  # noqa: PTH109 - a text is needed, and pathlib costs a start
+        if not sys.flags.safe_path and not {here, ""} & set(sys.path):
+            sys.path.insert(0, here)
+    sys.path[:] = standard_first(sys.path)
 
 
 def standard_first(path: Iterable[str]) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hospital.entries import Entry
+from hospital.entries import Entry, settle
 from hospital.model import Outcome, Status
 from hospital.redaction import clean
 from hospital.running.meaning import Found, found_in
@@ -164,7 +164,7 @@ class _Unit:
         self._watcher.started(name, phase)
         try:
             with printing_as(name, self._on_output), self._own_cleanups():
-                fixture()
+                settle(fixture())
         except BaseException as error:  # noqa: BLE001 - a fixture may raise anything
             found: Found | None = found_in(error)
         else:

@@ -2,6 +2,9 @@
 
 Rule: it outlives neither its parent nor its channel. The kernel kills its whole process group
 when the parent's end of the lifeline closes, even while a check holds the interpreter's lock.
+
+Rule: the main thread alone tells outcomes. A signal that a check sends to its own process meets
+the main thread first, so a check that ends its process that way never passes before it is dead.
 """
 
 import contextlib
@@ -15,6 +18,7 @@ import socket
 import sys
 import threading
 import time
+from collections import deque
 from typing import NoReturn
 
 from hospital.errors import HospitalError
@@ -29,6 +33,7 @@ from hospital.running.unit import run_unit
 from hospital.running.workers import Workers
 
 _POLL_MS = 20
+_LONGEST_TELLING_S = 5.0
 _monotonic, _sleep = time.monotonic, time.sleep  # a check may replace those of the module
 _Work = tuple[int, list[str]]
 
@@ -48,6 +53,9 @@ class Ward:
         self._counting = threading.Lock()
         self._ticking: threading.Event | None = None
         self._children: set[int] = set()
+        self._outbox: deque[tuple[bytes, threading.Event | None]] = deque()
+        self._is_woken = False
+        self._wake, self._waker = _pipe_out_of_the_way()
         self.lost: set[int] = set()
         for descriptor in (protocol.CHANNEL_FD, protocol.LIFELINE_FD, protocol.DUMP_FD):
             os.set_inheritable(descriptor, False)  # noqa: FBT003 - no name for it
@@ -87,17 +95,45 @@ class Ward:
             os._exit(protocol.LOST_CHANNEL_EXIT)
 
     def _receive(self) -> tuple[bytes, list[int]]:
-        while self._children or is_patched():  # there, to wait natively would stop all greenlets
-            poller = select.poll()
-            poller.register(protocol.CHANNEL_FD, select.POLLIN)
-            if poller.poll(_POLL_MS if self._children else None):
-                break
+        poller = select.poll()  # gevent's own where a module has patched: greenlets go on then
+        poller.register(protocol.CHANNEL_FD, select.POLLIN)
+        poller.register(self._wake, select.POLLIN)
+        is_asked = False
+        while not is_asked:
+            ready = dict(poller.poll(_POLL_MS if self._children else None))
+            if self._wake in ready:
+                self._empty_outbox()
             self._reap()
+            is_asked = protocol.CHANNEL_FD in ready
         try:
             data, descriptors, _flags, _address = socket.recv_fds(self._channel, 262_144, 8)
         except OSError:
             os._exit(protocol.LOST_CHANNEL_EXIT)
         return data, descriptors
+
+    def post(self, wire: bytes, sent: threading.Event | None = None) -> None:
+        """Have the main thread tell the parent, and set *sent* then."""
+        if os.getpid() != self._pid:
+            return
+        self._outbox.append((wire, sent))
+        if not self._is_woken:
+            self._is_woken = True
+            try:
+                os.write(self._waker, b".")
+            except OSError:
+                os._exit(protocol.LOST_CHANNEL_EXIT)
+
+    def _empty_outbox(self) -> None:
+        try:
+            os.read(self._wake, 64)
+        except OSError:
+            os._exit(protocol.LOST_CHANNEL_EXIT)
+        self._is_woken = False
+        posted = [self._outbox.popleft() for _ in range(len(self._outbox))]
+        self.send_wire(b"".join(wire for wire, _sent in posted))
+        for _wire, sent in posted:
+            if sent is not None:
+                sent.set()
 
     def _reap(self) -> None:
         for pid in list(self._children):
@@ -181,7 +217,7 @@ class Ward:
             self.send("failed", number, clean(f"{type(error).__name__}: {error}"))
         with self._counting:
             self._working -= 1
-        self.send_wire(watcher.held + protocol.encode("ended", number))
+        self.post(watcher.held + protocol.encode("ended", number))
 
     def _on_output(self, check_id: str, text: str) -> None:
         self.send("output", check_id, text[:MOST_CHARACTERS])
@@ -200,6 +236,8 @@ class Ward:
         channel, lifeline, dump, output = descriptors
         loaded = self._loaded
         self._channel.detach()
+        for end in (self._wake, self._waker):
+            os.close(end)
         for source, target in (
             (channel, protocol.CHANNEL_FD),
             (lifeline, protocol.LIFELINE_FD),
@@ -221,10 +259,14 @@ class _Watcher:
         self._number = number
         self.holds = False
         self.held = b""
+        self._told: threading.Event | None = None
 
     def started(self, check_id: str, phase: str) -> None:
         if self._number in self._ward.lost:
             raise SystemExit  # what comes next runs elsewhere, once this ward is dead
+        if self._told is not None:  # else what this check does could be blamed on the next
+            self._told.wait(_LONGEST_TELLING_S)
+            self._told = None
         self._ward.send(
             "started", self._number, check_id, phase, threading.get_ident(), _monotonic()
         )
@@ -234,7 +276,18 @@ class _Watcher:
         if self.holds:
             self.held += wire
         else:
-            self._ward.send_wire(wire)
+            self._told = threading.Event()
+            self._ward.post(wire, self._told)
+
+
+def _pipe_out_of_the_way() -> tuple[int, int]:
+    """Return a pipe with descriptors that a check which closes low ones does not meet."""
+    low = os.pipe()
+    high = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, protocol.DUMP_FD + 1) for end in low]
+    for end in low:
+        os.close(end)
+    os.set_blocking(high[1], False)
+    return high[0], high[1]
 
 
 def _has_no_fixture(entry: Entry) -> bool:

@@ -4,7 +4,6 @@ Rule: the process is patched before anything else is imported, so nothing but th
 library's lightest modules may be imported above :func:`main`.
 """
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
@@ -22,8 +21,11 @@ def run() -> NoReturn:
 
     monkey.patch_all()
 
+    from hospital.running.import_path import import_from_here
     from hospital.running.sweep import adopt_orphans
     from hospital.serving import lifetime
+
+    import_from_here()
 
     lifetime.leave_at_once_on_signals()
     adopt_orphans()
@@ -93,8 +95,6 @@ def _serve(options: "Options", stream: TextIO, make_app: "Callable[[Options], An
 
     listener = ports.listen(options.host, options.port)
     host, port = listener.getsockname()[:2]
-    if os.getcwd() not in sys.path:  # noqa: PTH109 - as Python itself does with -m
-        sys.path.insert(0, os.getcwd())  # noqa: PTH109 - likewise
     server = backend.Server(listener, make_app(options))
     server.start()
     _show(f"Serving on {host} port {port}...\n", stream)
@@ -110,7 +110,7 @@ def _make_app(options: "Options") -> Any:
         cache_ttl=options.cache_ttl_s,
         tags=options.tags,
         exclude=options.exclude,
-        executor="ward",
+        executor=options.executor,
         reasons=options.reasons,
     )
 

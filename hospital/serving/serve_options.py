@@ -53,6 +53,7 @@ class Options:
         cache_ttl_s: Seconds a finished run is served again.
         tags: A check must have one of these tags; empty for any.
         exclude: What is left out.
+        executor: ``ward``, unless HOSPITAL_EXECUTOR says otherwise.
         help: Whether help is wanted and nothing else.
         version: Whether the version is wanted and nothing else.
     """
@@ -65,6 +66,7 @@ class Options:
     cache_ttl_s: float = 0.0
     tags: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    executor: str = "ward"
     help: bool = False
     version: bool = False
 
@@ -125,6 +127,7 @@ def read_options(arguments: Sequence[str], get_settings: Callable[[], Settings])
         cache_ttl_s=read(_ttl, "--cache-ttl", known.cache_ttl, settings.cache_ttl_s),
         tags=reader.words("--tag", known.tag),
         exclude=reader.words("--exclude", known.exclude),
+        executor="ward" if settings.executor == "auto" else settings.executor,
     )
     reader.raise_faults()
     return options

@@ -20,6 +20,7 @@ from typing import NoReturn
 
 from hospital.errors import HospitalError, SettingError, UsageError
 from hospital.redaction import clean_line
+from hospital.running.import_path import standard_first
 from hospital.running.sweep import adopt_orphans
 from hospital.serving import lifetime
 
@@ -55,10 +56,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
     lifetime.leave_at_once_on_signals()
     life = lifetime.Lifetime(os.environ)
     life.end_with_parent()
-    adopt_orphans()
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    sys.path[:] = standard_first(sys.path)
+    if any(word.startswith("hospital.") for word in words):
+        adopt_orphans()  # in a worker of ours alone: another application has children of its own
     try:
         _configure_logs()
-        _serve(sys.argv[1:] if arguments is None else list(arguments), life)
+        _serve(words, life)
     except HospitalError as error:
         return _say(str(error), EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED)
     except Exception as error:  # noqa: BLE001 - one line for who looks, the traceback for the log

@@ -148,16 +148,24 @@ class SharedRuns:
     def _fly(self) -> None:
         # One thread for all runs: who asked may leave, and the run goes on.
         while (flight := self._flights.get()) is not None:
-            try:
-                answer, is_report = self._run(), True
-            except BaseException as error:  # noqa: BLE001 - all who wait get an answer
-                answer = self._closing() if self._closed else self._failure(error)
-                is_report = False
+            answer, is_report = self._landing()
             with self._lock:
                 if is_report and not self._closed:
                     self._kept = answer
                     self._owed = answer if flight.late is not None else None
                 self._land(flight, answer)
+
+    def _landing(self) -> tuple[Answer, bool]:
+        """Return an answer in any case, and whether it is the report of a run."""
+        try:
+            return self._run(), True
+        except BaseException as error:  # noqa: BLE001 - all who wait get an answer
+            failure = error
+        try:
+            return (self._closing() if self._closed else self._failure(failure)), False
+        except BaseException:  # noqa: BLE001 - this thread is the only one that answers
+            report = fault("run", "The checks can be run.", "no resources are left", time.time())
+            return Answer(report, SERVER_ERROR, incidents={}), False
 
     def _land(self, flight: _Flight, answer: Answer) -> None:
         flight.answer = answer
