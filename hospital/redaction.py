@@ -12,34 +12,57 @@ _READ_AT_MOST = 16_384
 _MASK = "***"
 
 _NAMES_OF_SECRETS = (
-    r"(?:pass(?:word|wd|phrase|wort)|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key"
-    r"|credentials?|authorization|signature)"
+    r"(?:pass(?:word|wd|phrase|wort)|pwd|secret|token|credentials?|authorization|signature"
+    r"|(?:api|access|private|account|secret|signing|encryption)[_-]?key)"
 )
+_SHORT_NAMES = r"(?<![A-Za-z0-9])(?:pass|pw)(?=['\"]?=)"  # too common as words to mean it elsewhere
 _QUERY = re.compile(
-    rf"(?i)([?&;][\w.\-]{{0,64}}{_NAMES_OF_SECRETS}[\w.\-]{{0,32}}=)[^\s&]+",
+    rf"(?i)([?&;](?:[\w.\-]{{0,64}}{_NAMES_OF_SECRETS}[\w.\-]{{0,32}}|sig)=)[^\s&]+",
 )
-# A value goes on until white space, since a password may hold any other character. Where it is
-# quoted it ends with the quote, which is missing where somebody has cut the text. What the line
-# above has masked keeps the rest of its query.
+# A value goes on until white space, since a password may hold any other character, and white
+# space behind a backslash. Where it is quoted it ends with the quote, which is missing where
+# somebody has cut the text. What the line above has masked keeps the rest of its query.
 _ASSIGNED = re.compile(
-    rf"(?i)\b([\w.\-]{{0,64}}{_NAMES_OF_SECRETS}['\"]?\s{{0,8}}[=:]\s{{0,8}})"
+    rf"(?i)\b([\w.\-]{{0,64}}(?:{_NAMES_OF_SECRETS}[\w\-]{{0,16}}|{_SHORT_NAMES})"
+    r"\\?['\"]?\s{0,8}[=:]\s{0,8})"
     r"(?!\s|\*\*\*&)(?:'(?:[^'\\]|\\.)*(?:'[^\s,;&)\]}]*|\\?\Z)"
     r"|\"(?:[^\"\\]|\\.)*(?:\"[^\s,;&)\]}]*|\\?\Z)"
-    r"|(?:bearer|basic|token|digest)\s+\S+|\S+)",
+    r"|\[['\"][^\]]{0,512}\]\S*|[A-Za-z_]{1,32}\((?:'[^']{0,512}'|\"[^\"]{0,512}\")\)\S*"
+    r"|(?:bearer|basic|token|digest)\s+\S+|(?:\\.|[^\s\\]|\\\Z)+)",
+    re.DOTALL,
+)
+_ARGUMENT = re.compile(
+    rf"(?i)((?<![\w\-])--?[\w\-]{{0,32}}{_NAMES_OF_SECRETS}[\w\-]{{0,16}}['\"]?(?:\s*,\s*|\s+))"
+    r"(?:'[^']{0,512}'?|\"[^\"]{0,512}\"?|[^\s'\",]+)",
+)
+_PAIR = re.compile(
+    rf"(?i)((['\"])[\w.\- ]{{0,64}}{_NAMES_OF_SECRETS}[\w.\-]{{0,16}}\2\s*,\s*)"
+    r"(?:'[^']{0,512}'?|\"[^\"]{0,512}\"?)",
+)
+_HEADER = re.compile(
+    r"(?i)(\b(?:proxy-)?authorization['\"]?\s{0,8}[:=,]\s{0,8}['\"]?"
+    r"|\b(?:set-)?cookie['\"]?\s{0,8}[:=,]\s{0,8}['\"]?)[^\n'\"]+",
+)
+_ELEMENT = re.compile(rf"(?i)(<[\w:.\-]{{0,32}}{_NAMES_OF_SECRETS}[\w.\-]{{0,16}}>)[^<]+")
+_PRIVATE_KEY = re.compile(
+    r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,32}PRIVATE KEY-----|\Z)",
     re.DOTALL,
 )
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/=._~\-]{8,}")
 _KNOWN_TOKENS = re.compile(
-    r"\b(?:gh[pousr]_[A-Za-z0-9]{16,}|xox[abprs]-[A-Za-z0-9\-]{10,}|AKIA[A-Z0-9]{16}"
+    r"\b(?:gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|glpat-[\w\-]{12,}|xox[abprs]-[A-Za-z0-9\-]{10,}|AKIA[A-Z0-9]{16}"
     r"|sk-[A-Za-z0-9_\-]{16,}|eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{4,}\.[A-Za-z0-9_\-]*)",
 )
 _MAY_HOLD_SECRET = re.compile(
-    rf"(?i)://|{_NAMES_OF_SECRETS}|bearer|basic|gh[pousr]_|xox|AKIA|sk-|eyJ",
+    rf"(?i)://|{_NAMES_OF_SECRETS}|{_SHORT_NAMES}|bearer|basic|cookie|sig=|PRIVATE KEY"
+    r"|gh[pousr]_|github_pat|glpat|xox|AKIA|sk-|eyJ",
 )
+_LONGEST_USER = 8
 _IPV6 = re.compile(r"\[[\dA-Fa-f:.]+\]")
 _WHITE_SPACE = re.compile(r"(\s+)")
 _CONTROL = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -59,7 +82,9 @@ def redact(text: str) -> str:
         return text
     if "://" in text and "@" in text:
         text = "".join(map(_without_url_password, _WHITE_SPACE.split(text)))
-    text = _QUERY.sub(rf"\1{_MASK}", text)
+    text = _PRIVATE_KEY.sub(_MASK, text)
+    for form in (_QUERY, _HEADER, _ARGUMENT, _PAIR, _ELEMENT):
+        text = form.sub(rf"\1{_MASK}", text)
     text = _ASSIGNED.sub(rf"\1{_MASK}", text)
     text = _BEARER.sub(rf"\1 {_MASK}", text)
     return _KNOWN_TOKENS.sub(_MASK, text)
@@ -80,6 +105,9 @@ def _without_url_password(word: str, *, is_cut: bool = False) -> str:
     _, at, host = rest.rpartition("@")
     if colon and (at or is_cut):
         return f"{scheme}://{user}:{_MASK}@{host if at else ''}"
+    alone, at, host = address.partition("@")
+    if at and scheme.lower().endswith(("http", "https")) and len(alone) >= _LONGEST_USER:
+        return f"{scheme}://{_MASK}@{host}"  # too long for a name: a token
     return word
 
 

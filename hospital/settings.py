@@ -5,6 +5,7 @@ error, and all errors of an environment are told together.
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     for name, text in environ.items():
         if not name.startswith(PREFIX) or name in _SET_BY_OTHERS:
             continue
+        if "HOSPITAL_SERVICE_HOST" in environ and _FOR_CONTAINERS.match(name):
+            continue
         try:
             if name in LIMITS:
                 limits[name] = _read_limit(name, text)
@@ -172,4 +175,6 @@ _READERS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "HOSPITAL_LOG_LEVEL": ("log_level", _choice(LOG_LEVELS)),
     "HOSPITAL_LOG_FORMAT": ("log_format", _choice(LOG_FORMATS)),
 }
-_SET_BY_OTHERS = frozenset({WARD_VARIABLE})
+_SET_BY_OTHERS = frozenset({WARD_VARIABLE, "HOSPITAL_DATABASE_URL"})
+_FOR_CONTAINERS = re.compile(r"HOSPITAL_(?:SERVICE_(?:HOST|PORT)|PORT(?:_\d+_\w+)?$)")
+"""What Kubernetes sets in each container beside a Service that is called hospital."""

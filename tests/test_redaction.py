@@ -156,3 +156,49 @@ def test_any_object_has_a_text() -> None:
 
     assert to_text(Broken()) == "<Broken whose text cannot be had: SystemExit>"
     assert to_text(5) == "5"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "['false', '--password', 'HIDDEN']",
+        "mysql --password HIDDEN -u shop",
+        r"password=a\ HIDDEN user=shop",
+        "SECRET_KEY=HIDDEN",
+        "DB_PASS=HIDDEN",
+        "password1=HIDDEN",
+        "AccountKey=HIDDEN;EndpointSuffix=x",
+        "https://x/?sv=1&sig=HIDDEN",
+        "Authorization: ApiKey HIDDEN",
+        "Authorization: Digest username=x, response=HIDDEN",
+        "{'headers': {'Authorization': 'Negotiate HIDDEN'}}",
+        "Cookie: session=HIDDEN; theme=dark",
+        "('X-Api-Key', 'HIDDEN')",
+        "https://HIDDEN-TOKEN@git.example/x",
+        "github_pat_HIDDENHIDDENHIDDEN",
+        "glpat-HIDDENHIDDENHIDDEN",
+        "-----BEGIN RSA PRIVATE KEY-----\nHIDDEN\nHIDDEN",
+        r"{\"password\": \"HIDDEN\"}",
+        "{'password': ['a', 'HIDDEN']}",
+        "password=SecretStr('a HIDDEN')",
+        "<password>HIDDEN</password>",
+    ],
+)
+def test_a_secret_stays_in_no_form(text: str) -> None:
+    """Arguments, keywords, headers, pairs, elements, keys and tokens of known form."""
+    assert "HIDDEN" not in clean(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "expected 2 tokens, got 3",
+        "the password is wrong for user bob",
+        "http://user@host/path",
+        "pass: 3, fail: 4",
+        "cannot read the secret file /etc/shop/secret",
+    ],
+)
+def test_words_about_secrets_stay(text: str) -> None:
+    """What holds no secret is not made unreadable."""
+    assert text == clean(text)

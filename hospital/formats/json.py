@@ -24,7 +24,9 @@ _COUNTED = (
 _LONGEST_NAME = 200
 _LONGEST_UNIT = 40
 _MOST_EXACT_INTEGER = 2**53
-_FOLDERS = re.compile(r"(?<!\S)\S*[/\\](?=[^\s/\\])")
+_FOLDERS = re.compile(
+    r"(?<!\S)[\"'(\[]?(?:[A-Za-z]:|~|\.{1,2})?[/\\](?:[^\s/\\]*[/\\])*(?=[^\s/\\])"
+)
 
 
 def render(report: Report, *, reasons: bool, incidents: Mapping[str, str] | None = None) -> bytes:

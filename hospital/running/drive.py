@@ -152,10 +152,7 @@ class Driver:
                 kept.append(check.id)
             else:
                 when = datetime.fromtimestamp(since, UTC).isoformat(timespec="seconds")
-                reason = (
-                    f"still hanging since {when} ({format_duration(time.time() - since)}); "
-                    "not started a second time"
-                )
+                reason = f"still hanging since {when}; not started a second time"
                 self._record(Outcome.of(check, Status.ERROR, reason, time=since))
         rest = work.rest(kept, [check.id for check in work.checks if check.id not in kept])
         if rest is not None:

@@ -19,6 +19,7 @@ _REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\x00-\x08\x0a-\x1f\x7f]*)\r\n")
 _ABSOLUTE = re.compile(r"https?://([^/?#@]+)([/?].*)?", re.IGNORECASE)
 _DIGITS = re.compile(r"[0-9]{1,15}")
+_HOST = re.compile(r"(?:\[[\dA-Fa-f:.]+\]|[\w.\-~%!$&'()*+;=]*)(?::\d{0,5})?", re.ASCII)
 _ONCE = frozenset({"CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_HOST", "HTTP_TRANSFER_ENCODING"})
 _KEPT_APART = {"CONTENT_LENGTH": "CONTENT_LENGTH", "CONTENT_TYPE": "CONTENT_TYPE"}
 _known_keys: dict[bytes, str] = {}
@@ -77,13 +78,15 @@ def read_head(request_line: bytes, field_lines: Sequence[bytes]) -> Head:
     method, target, major, minor = line.groups()
     if major != b"1" or minor not in b"01":
         raise Refusal("505 HTTP Version Not Supported", "speak HTTP/1.1")
-    version = "HTTP/1.1" if minor == b"1" else "HTTP/1.0"
     environ = _read_fields(field_lines)
+    version = "HTTP/1.1" if minor == b"1" else "HTTP/1.0"
+    if version == "HTTP/1.1" and "HTTP_HOST" not in environ:
+        raise Refusal("400 Bad Request", "the Host header is missing")
+    if not _HOST.fullmatch(environ.get("HTTP_HOST", "")):
+        raise Refusal("400 Bad Request", "the Host header is malformed")
     text = target.decode("ascii")
     if text[0] != "/":
         text = _origin_form(method, text, environ)
-    if version == "HTTP/1.1" and "HTTP_HOST" not in environ:
-        raise Refusal("400 Bad Request", "the Host header is missing")
     path, _, query = text.partition("?")
     if "%" in path:
         path = unquote_to_bytes(path).decode("latin-1")

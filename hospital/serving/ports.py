@@ -157,6 +157,7 @@ def _resolve(host: str, port: int, family: int) -> tuple[int, Any]:
     """Return family and address to bind to; a name is resolved in *family* first."""
     numeric = host.removeprefix("[").removesuffix("]")
     try:
+        numeric.encode("idna")  # else gevent's resolver tells its own traceback first
         found = socket.getaddrinfo(
             numeric or None, port, 0, socket.SOCK_STREAM, 0, socket.AI_PASSIVE
         )
