@@ -40,7 +40,7 @@ def test_a_password_in_an_address_never_stays(scheme: str, user: str, it: str) -
     assert f"cannot reach {scheme}://{user}:***@db.example.org:5432/app now" == shown
 
 
-@given(it=PASSWORDS.filter(lambda text: text[0] not in "'\""))
+@given(it=PASSWORDS.filter(lambda text: text[0] not in "'\"" and text[-1] != "\\"))
 def test_a_password_in_keywords_never_stays(it: str) -> None:
     """A DSN of keywords and values holds one that goes on until white space."""
     assert redact(f"host=h password={it} user=u") == "host=h password=*** user=u"
