@@ -388,3 +388,28 @@ def test_the_application_of_the_environment(
     assert "fail" == json.loads(body)["status"]
     is_told(line, body)
     assert "Traceback" not in result.stderr
+
+
+def test_os_exit_in_process_is_an_error_too(tmp_path: Path) -> None:
+    """Neither a check nor a module ends the command with exit code 0 before it has spoken."""
+    (tmp_path / "ends.py").write_text(
+        "import os\nfrom hospital import healthcheck\n"
+        "@healthcheck\ndef ends(): os._exit(0)\n"
+        "@healthcheck\ndef forks():\n"
+        "    if not os.fork(): os._exit(0)\n"
+        "    os.wait()\n"
+    )
+    (tmp_path / "ends_at_once.py").write_text("import os\nos._exit(0)\n")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "hospital.cli", "--in-process", "ends", "ends_at_once"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert "FAILED (errors=2)" in done.stdout
+    assert "Ran 3 tests" in done.stdout

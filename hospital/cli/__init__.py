@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from os import _exit as _end_process
 from typing import NoReturn, TextIO
 
 from hospital.cli.command import Factory, run_command
@@ -57,7 +58,7 @@ def run() -> NoReturn:
         for stream in (sys.stdout, sys.stderr):
             with suppress(Exception):
                 stream.flush()
-        os._exit(code)
+        _end_process(code)
 
 
 def execute(
@@ -93,13 +94,30 @@ def _make_executor(kind: str, **how: object) -> Executor:
 
 
 def _make_executor_of_a_program(kind: str, **how: object) -> Executor:
-    """Make an executor in a process that is ours alone: it takes in what flees from wards."""
+    """Make an executor in a process that is ours alone.
+
+    It takes in what flees from wards; without wards, no check ends it with exit code 0.
+    """
     executor = _make_executor(kind, **how)
-    if kind == "ward":
+    if kind != "ward":
+        _refuse_to_end()
+    else:
         from hospital.running.sweep import adopt_orphans
 
         adopt_orphans()
     return executor
+
+
+def _refuse_to_end() -> None:
+    """Turn ``os._exit`` in this process, though not in its children, into a SystemExit."""
+    pid = os.getpid()
+
+    def refuse(status: int) -> NoReturn:
+        if os.getpid() != pid:
+            _end_process(status)
+        raise SystemExit(status)
+
+    os._exit = refuse
 
 
 def _own_fault(program: str, error: Exception) -> str:

@@ -1,7 +1,7 @@
 """Signals that cut a run short: once politely, the second time on the spot."""
 
-import os
 import signal
+from os import _exit as _end_process
 from types import FrameType
 
 from hospital.verdict import EXIT_NOT_GREEN
@@ -27,7 +27,7 @@ class Signals:
         handled = [each for each in _ENDING if signal.getsignal(each) is not signal.SIG_IGN]
 
         def end_now(_signal: int, _frame: FrameType | None) -> None:
-            os._exit(EXIT_NOT_GREEN)
+            _end_process(EXIT_NOT_GREEN)
 
         def cut_short(number: int, _frame: FrameType | None) -> None:
             for each in handled:

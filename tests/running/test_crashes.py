@@ -20,6 +20,8 @@ CRASHES = {
     "ctypes.string_at(0)": "the check ended its process (signal 11, SIGSEGV)",
     "os.abort()": "the check ended its process (signal 6, SIGABRT)",
     "os.kill(os.getpid(), 9)": "the check ended its process (signal 9, SIGKILL)",
+    "os.kill(os.getpid(), 11)": "the check ended its process (signal 11, SIGSEGV)",
+    "os.kill(os.getpid(), 6)": "the check ended its process (signal 6, SIGABRT)",
     "os.kill(os.getpid(), 15)": "the check ended its process (signal 15, SIGTERM)",
     "os.closerange(3, 4096)": "the check closed descriptors that are not its own",
     "os.execvp('true', ['true'])": "the check ended its process (exit 0)",
@@ -74,6 +76,34 @@ def test_all_crashes_at_once_are_told_apart(
         assert crash.status == "error"
         assert crash.reason.startswith(text)
     assert {outcome.status for outcome in outcomes.values()} == {Status.PASS}
+
+
+@pytest.mark.parametrize("number", [3, 6, 11])
+def test_a_signal_to_itself_is_blamed_on_the_check_that_sent_it(
+    number: int, make_wards: MakeExecutor, write_checks: WriteChecks
+) -> None:
+    """Though the call returns, the system takes a while, and another check keeps the lock busy."""
+    name = write_checks(
+        HEAD
+        + f"""
+import hashlib
+@healthcheck
+def busy():
+    end = time.time() + 0.3
+    while time.time() < end: hashlib.sha256(b"x" * 100_000).digest()
+@healthcheck
+def ends(): os.kill(os.getpid(), {number})
+class Class(HealthCheck):
+    def test_a(self): os.kill(os.getpid(), {number})
+    def test_b(self): pass
+"""
+    )
+    executor = make_wards()
+
+    for _ in range(5):
+        outcomes = run(executor, name)
+        red = {name for name, outcome in outcomes.items() if outcome.status != "pass"}
+        assert red == {"ends", "test_a"}
 
 
 def test_a_fork_without_exit_gives_one_outcome(
