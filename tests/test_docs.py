@@ -165,21 +165,6 @@ def test_every_built_in_check_stands_in_the_reference() -> None:
     assert set() == {check for check in loaded.entries if f"`{check}`" not in text}
 
 
-def test_every_event_stands_in_the_reference() -> None:
-    """Somebody searches the log for it."""
-    events = {
-        event
-        for path in (ROOT / "hospital").rglob("*.py")
-        for event in re.findall(
-            r'\.(?:debug|info|warning|error|exception)\(\s*"([a-z_]+)"', path.read_text()
-        )
-    }
-    reference = (ROOT / "docs/reference/logs.md").read_text()
-
-    assert "check_not_green" in events
-    assert [] == sorted(event for event in events if f"`{event}`" not in reference)
-
-
 def test_every_endpoint_stands_in_the_reference() -> None:
     """There is one, the root, and it answers two methods."""
     text = (REFERENCE / "http.md").read_text()
