@@ -130,23 +130,40 @@ def holder(host: str, port: int) -> str:
         for each in connections
         if each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port
     ]
-    pids = {pid for _, pid in held if pid is not None}
     for _, pid in sorted(held, key=lambda each: each[0]):
         with contextlib.suppress(psutil.Error):
             if pid is not None:
-                process = _who_started(psutil.Process(pid), pids)
+                process = _who_started(psutil.Process(pid), port)
                 return f"{process.name()} (pid {process.pid})"
     return "a process of another user" if held else "a process that the system does not show"
 
 
-def _who_started(process: Any, holders: set[int]) -> Any:
-    """Return the one of *holders* that handed its socket down to *process*: who is to be stopped.
+def _who_started(process: Any, port: int) -> Any:
+    """Return who handed its listening socket down to *process*: who is to be stopped.
 
     A worker would be replaced at once by the supervisor that holds the socket too.
     """
-    while (parent := process.parent()) is not None and parent.pid in holders:
+    while (parent := process.parent()) is not None and _listens(parent, port):
         process = parent
     return process
+
+
+def _connections_of(process: Any) -> Any:
+    """Return what psutil 5 calls ``connections`` and psutil 6 ``net_connections``."""
+    return getattr(process, "net_connections", None) or process.connections
+
+
+def _listens(process: Any, port: int) -> bool:
+    import psutil
+
+    try:
+        connections = _connections_of(process)(kind="tcp")
+    except (psutil.Error, OSError):
+        return False
+    return any(
+        each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port
+        for each in connections
+    )
 
 
 def _conflict(held: str, wanted: str) -> bool:

@@ -216,3 +216,29 @@ def test_a_configuration_that_cannot_be_used_is_told(
     assert 1 == done.returncode
     assert said in done.stderr
     assert 1 == done.stderr.count("\n")
+
+
+def test_a_socket_that_was_handed_down_is_its_supervisors(tmp_path: Path) -> None:
+    """To stop a worker is no help: who holds the socket too would start another."""
+    program = tmp_path / "supervisor.py"
+    program.write_text(
+        "import os, socket, subprocess, sys\n"
+        "listener = socket.create_server(('127.0.0.1', 0))\n"
+        "number = listener.fileno()\n"
+        "code = 'print(flush=True); input()'\n"
+        "child = subprocess.Popen([sys.executable, '-c', code], pass_fds=[number],\n"
+        "    stdin=subprocess.PIPE, stdout=subprocess.PIPE)\n"
+        "child.stdout.readline()\n"
+        "print(listener.getsockname()[1], flush=True)\n"
+        "input()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as supervisor:
+        assert supervisor.stdout is not None
+        port = int(supervisor.stdout.readline())
+
+        found = ports.holder("127.0.0.1", port)
+
+        supervisor.kill()
+    assert f"(pid {supervisor.pid})" in found
