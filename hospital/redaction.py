@@ -10,6 +10,7 @@ from typing import Any
 LONGEST = 4096
 _READ_AT_MOST = 16_384
 _MASK = "***"
+_MASKED = "\ue000"  # what is masked already, while other forms are looked for
 
 _NAMES_OF_SECRETS = (
     r"(?:pass(?:word|wd|phrase|wort)|pwd|secret|token|credentials?|authorization|signature"
@@ -25,10 +26,16 @@ _QUERY = re.compile(
 _ASSIGNED = re.compile(
     rf"(?i)\b([\w.\-]{{0,64}}(?:{_NAMES_OF_SECRETS}[\w\-]{{0,16}}|{_SHORT_NAMES})"
     r"\\?['\"]?\s{0,8}[=:]\s{0,8})"
-    r"(?!\s|\*\*\*&)(?:'(?:[^'\\]|\\.)*(?:'[^\s,;&)\]}]*|\\?\Z)"
+    rf"(?!\s|{_MASKED})"
+    r"(?:'(?:[^'\\]|\\.)*(?:'[^\s,;&)\]}]*|\\?\Z)"
     r"|\"(?:[^\"\\]|\\.)*(?:\"[^\s,;&)\]}]*|\\?\Z)"
     r"|\[['\"][^\]]{0,512}\]\S*|[A-Za-z_]{1,32}\((?:'[^']{0,512}'|\"[^\"]{0,512}\")\)\S*"
     r"|(?:bearer|basic|token|digest)\s+\S+|(?:\\.|[^\s\\]|\\\Z)+)",
+    re.DOTALL,
+)
+_QUOTED = re.compile(
+    rf"(?i)\b([\w.\-]{{0,64}}(?:{_NAMES_OF_SECRETS}[\w\-]{{0,16}}|{_SHORT_NAMES})['\"]?\s{{0,8}}[=:]\s{{0,8}})"
+    r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")(?=[\s,;&)\]}]|\Z)",
     re.DOTALL,
 )
 _ARGUMENT = re.compile(
@@ -80,14 +87,14 @@ def redact(text: str) -> str:
     """
     if not _MAY_HOLD_SECRET.search(text):
         return text
+    text = text.replace(_MASKED, "")
     if "://" in text and "@" in text:
         text = "".join(map(_without_url_password, _WHITE_SPACE.split(text)))
-    text = _PRIVATE_KEY.sub(_MASK, text)
-    for form in (_QUERY, _HEADER, _ARGUMENT, _PAIR, _ELEMENT):
-        text = form.sub(rf"\1{_MASK}", text)
-    text = _ASSIGNED.sub(rf"\1{_MASK}", text)
-    text = _BEARER.sub(rf"\1 {_MASK}", text)
-    return _KNOWN_TOKENS.sub(_MASK, text)
+    text = _PRIVATE_KEY.sub(_MASKED, text)
+    for form in (_QUOTED, _QUERY, _HEADER, _ASSIGNED, _ARGUMENT, _PAIR, _ELEMENT):
+        text = form.sub(rf"\1{_MASKED}", text)
+    text = _BEARER.sub(rf"\1 {_MASKED}", text)
+    return _KNOWN_TOKENS.sub(_MASKED, text).replace(_MASKED, _MASK)
 
 
 def _without_url_password(word: str, *, is_cut: bool = False) -> str:

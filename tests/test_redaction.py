@@ -56,6 +56,10 @@ def test_a_quoted_password_in_keywords_never_stays(it: str) -> None:
     assert redact(f"host=h password='{quoted}' user=u") == "host=h password=*** user=u"
 
 
+@example(it="TOKEN")
+@example(it="https://x/?sv=1&sig=HIDDEN")
+@example(it="--password HIDDEN -u shop")
+@example(it="***x")
 @given(it=st.text(min_size=1, max_size=80))
 def test_a_password_in_json_never_stays(it: str) -> None:
     """What follows it stays readable."""
