@@ -12,9 +12,8 @@ from typing import Protocol
 
 from hospital.durations import format_duration
 from hospital.model import Check, Outcome, Status
-from hospital.running.order import Plan, Work
+from hospital.running.order import TEST, Plan, Work
 
-TEST = "test"
 _LONGEST_WAIT_S = 0.05
 
 _SHORT_WAIT_S = 0.3

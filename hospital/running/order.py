@@ -14,6 +14,9 @@ _MOST_HINTS = 20
 _MOST_SEARCHED = 100
 _LONGEST_RING = 8
 
+TEST = "test"
+"""The phase in which a check itself runs; the others are called as their fixtures."""
+
 
 @dataclass(frozen=True, slots=True)
 class Work:

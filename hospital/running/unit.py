@@ -17,14 +17,12 @@ from hospital.model import Outcome, Status
 from hospital.redaction import clean
 from hospital.running.meaning import Found, found_in
 from hospital.running.one import LONGEST_TRACE, run_one
-from hospital.running.order import unmet
+from hospital.running.order import TEST, unmet
 from hospital.running.output import OnOutput, printing_as
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import ModuleType
-
-TEST = "test"
 
 
 class Watcher(Protocol):
