@@ -16,14 +16,19 @@ from hospital.errors import SettingError, did_you_mean
 from hospital.ranges import parse_range
 
 PREFIX = "HOSPITAL_"
+_HIGHEST_COUNT = 1_000_000_000
 NAMES_VARIABLE = "HEALTHCHECKS"
 EXECUTORS = ("auto", "ward", "thread")
 REASONS = ("token", "loopback", "everyone")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("json", "console")
+ACCESS_LOGS = ("summary", "all", "off")
 
 WARD_VARIABLE = "HOSPITAL_WARD"
 """Set by hospital itself in the environment of each ward, so that what a check leaves is found."""
+
+START_DELAY_VARIABLE = "HOSPITAL_START_DELAY"
+"""Set by our Circus hook for a worker whose predecessors died young: seconds to wait first."""
 
 LIMITS = {
     "HOSPITAL_DISK_USED_WARN": "0.85",
@@ -57,6 +62,13 @@ class Settings:
         reasons: Who may see reasons: ``token``, ``loopback`` or ``everyone``.
         fail_status: HTTP status of a run that is not green.
         request_timeout_s: Seconds after which a request is answered in any case.
+        head_timeout_s: Seconds in which the head of a request must arrive, and then its body.
+        idle_timeout_s: Seconds that a connection may be kept open between two requests.
+        max_connections: Connections of a worker at once, 1 or more.
+        max_requests: Requests after which a worker gives way to a new one; 0 for never.
+        access_log: ``summary``, ``all`` or ``off``.
+        heartbeat_dir: Folder of heartbeat files; None where nobody watches.
+        watchdog_s: Seconds after which a worker that stopped beating is killed; 0 for never.
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
         log_format: ``json`` or ``console``.
         limits: The limits of the checks of this machine, see ``LIMITS``.
@@ -73,6 +85,13 @@ class Settings:
     reasons: str = "token"
     fail_status: int = 500
     request_timeout_s: float = 30.0
+    head_timeout_s: float = 10.0
+    idle_timeout_s: float = 75.0
+    max_connections: int = 1000
+    max_requests: int = 0
+    access_log: str = "summary"
+    heartbeat_dir: Path | None = None
+    watchdog_s: float = 0.0
     log_level: str = "info"
     log_format: str = "json"
     limits: Mapping[str, str]
@@ -131,6 +150,16 @@ def _read_ttl(name: str, text: str) -> float:
     return parse_duration(text, name, zero=True)
 
 
+def _read_count(least: int) -> Callable[[str, str], int]:
+    def read(name: str, text: str) -> int:
+        if not (text.isascii() and text.isdigit() and least <= int(text[:11]) <= _HIGHEST_COUNT):
+            remedy = f"write {least} to {_HIGHEST_COUNT}"
+            raise SettingError(f"{name} is no count:", repr(text)[:80], remedy)
+        return int(text)
+
+    return read
+
+
 def _read_path(name: str, text: str) -> Path:
     if not text or "\0" in text:
         raise SettingError(f"{name} is no path:", repr(text)[:80], "write a path, or unset it")
@@ -172,9 +201,16 @@ _READERS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "HOSPITAL_REASONS": ("reasons", _choice(REASONS)),
     "HOSPITAL_FAIL_STATUS": ("fail_status", _read_fail_status),
     "HOSPITAL_REQUEST_TIMEOUT": ("request_timeout_s", _read_seconds),
+    "HOSPITAL_HEAD_TIMEOUT": ("head_timeout_s", _read_seconds),
+    "HOSPITAL_IDLE_TIMEOUT": ("idle_timeout_s", _read_seconds),
+    "HOSPITAL_MAX_CONNECTIONS": ("max_connections", _read_count(1)),
+    "HOSPITAL_MAX_REQUESTS": ("max_requests", _read_count(0)),
+    "HOSPITAL_ACCESS_LOG": ("access_log", _choice(ACCESS_LOGS)),
+    "HOSPITAL_HEARTBEAT_DIR": ("heartbeat_dir", _read_path),
+    "HOSPITAL_WATCHDOG": ("watchdog_s", _read_ttl),
     "HOSPITAL_LOG_LEVEL": ("log_level", _choice(LOG_LEVELS)),
     "HOSPITAL_LOG_FORMAT": ("log_format", _choice(LOG_FORMATS)),
 }
-_SET_BY_OTHERS = frozenset({WARD_VARIABLE, "HOSPITAL_DATABASE_URL"})
+_SET_BY_OTHERS = frozenset({WARD_VARIABLE, START_DELAY_VARIABLE, "HOSPITAL_DATABASE_URL"})
 _FOR_CONTAINERS = re.compile(r"HOSPITAL_(?:SERVICE_(?:HOST|PORT)|PORT(?:_\d+_\w+)?$)")
 """What Kubernetes sets in each container beside a Service that is called hospital."""
