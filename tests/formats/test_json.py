@@ -12,99 +12,22 @@ from hypothesis import strategies as st
 from hospital.formats.json import format_time, render
 from hospital.model import Measurement, Outcome, Report, Status
 from hospital.verdict import exit_code, overall
+from tests.formats.reports import FAILED, REPORTS, TIMED_OUT, UNLOADED, WARNED, reports
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-TIME = 1393593548.25
-
-PASSING = Outcome(
-    id="hospital.healthchecks.predictable.ForeverPassingHealthCheck.test_collected",
-    title="Health checks are collected.",
-    status=Status.PASS,
-    time=TIME,
-    duration_s=0.00041234567,
-)
-WARNED = Outcome(
-    id="app.checks.disk",
-    title="The disk has room.",
-    status=Status.WARN,
-    reason="disk_used is 0.91, above 0.9",
-    time=TIME,
-    duration_s=0.012,
-    measurements=(
-        Measurement(name="disk_used", value=0.91, unit="1", warn="0.9", status=Status.WARN),
-        Measurement(name="disk_free", value=1234567890, unit="By"),
-        Measurement(name="unknown", value=math.nan),
-    ),
-    tags=("host", "disk"),
-    owner="storage team",
-    fix="empty the cache:\n\tmake clean-cache",
-)
-FAILED = Outcome(
-    id="app.checks.Accounts.test_open",
-    title="The accounts are open.",
-    status=Status.FAIL,
-    reason='2 accounts are closed:\n"älice"\nbob',
-    trace="app/checks.py:31 in test_open",
-    time=TIME,
-    duration_s=1.5,
-)
-UNLOADED = Outcome(
-    id="/srv/my app/checks/db.py",
-    title="/srv/my app/checks/db.py",
-    status=Status.ERROR,
-    reason="/srv/my app/checks/db.py, line 3: SyntaxError: invalid syntax",
-)
-SKIPPED = Outcome(
-    id="app.checks.mail",
-    title="GET /var/mail/queue answers.",
-    status=Status.SKIP,
-    reason="app.checks.network is not green",
-    time=TIME,
-)
-ODD = Outcome(id="app.checks.odd", title="odd", status=Status.UNEXPECTED_SUCCESS, time=TIME)
-KNOWN = Outcome(
-    id="app.checks.known",
-    title="known",
-    status=Status.EXPECTED_FAILURE,
-    reason="bug 12",
-    time=TIME,
-)
-
-MIXED = Report((PASSING, WARNED, FAILED, UNLOADED, SKIPPED, ODD, KNOWN), time=TIME, duration_s=2.0)
-INCIDENTS = {WARNED.id: "0a1b2c3d4e", FAILED.id: "1b2c3d4e5f", UNLOADED.id: "2c3d4e5f60"}
-CASES = {
-    "passing": (Report((PASSING,), TIME), True),
-    "warned": (Report((PASSING, WARNED), TIME), True),
-    "mixed": (MIXED, True),
-    "mixed-stranger": (MIXED, False),
-    "nothing": (Report((), TIME), True),
+INCIDENTS = {
+    WARNED.id: "0a1b2c3d4e",
+    FAILED.id: "1b2c3d4e5f",
+    TIMED_OUT.id: "3d4e5f6071",
+    UNLOADED.id: "2c3d4e5f60",
 }
-
-TEXTS = st.text(alphabet=st.characters(categories=None), max_size=40)
-NUMBERS = st.floats() | st.integers(min_value=-(10**400), max_value=10**400)
-MEASUREMENTS = st.builds(
-    Measurement,
-    name=TEXTS,
-    value=NUMBERS,
-    unit=TEXTS,
-    warn=TEXTS,
-    fail=TEXTS,
-    status=st.sampled_from(Status),
-)
-OUTCOMES = st.builds(
-    Outcome,
-    id=TEXTS,
-    title=TEXTS,
-    status=st.sampled_from(Status),
-    reason=TEXTS,
-    time=st.floats(),
-    duration_s=st.floats(),
-    measurements=st.tuples() | st.tuples(MEASUREMENTS),
-    tags=st.tuples() | st.tuples(TEXTS),
-    owner=TEXTS,
-    fix=TEXTS,
-)
-REPORTS = st.builds(Report, st.lists(OUTCOMES, max_size=4).map(tuple), st.floats(), st.floats())
+CASES = {
+    "passing": ("passing", True),
+    "warned": ("warned", True),
+    "mixed": ("mixed", True),
+    "mixed-stranger": ("mixed", False),
+    "nothing": ("nothing", True),
+}
 
 
 def refuse(constant: str) -> NoReturn:
@@ -118,7 +41,8 @@ def parse(document: bytes) -> Any:
 @pytest.mark.parametrize("case", CASES)
 def test_a_report_renders_as_its_golden_file(case: str) -> None:
     """The document is the one in the golden file, byte for byte."""
-    report, reasons = CASES[case]
+    name, reasons = CASES[case]
+    report = REPORTS[name]
     golden = GOLDEN / f"{case}.{exit_code(report)}.json"
 
     rendered = render(report, reasons=reasons, incidents=INCIDENTS)
@@ -126,7 +50,7 @@ def test_a_report_renders_as_its_golden_file(case: str) -> None:
     assert golden.read_bytes() == rendered
 
 
-@given(REPORTS, st.booleans())
+@given(reports, st.booleans())
 def test_the_document_is_strict_json_whatever_outcomes_hold(report: Report, reasons: bool) -> None:  # noqa: FBT001 - hypothesis gives it
     """No text, number or time of an outcome makes the document anything but strict JSON."""
     incidents = {outcome.id: outcome.reason for outcome in report.outcomes}
@@ -141,7 +65,7 @@ def test_the_document_is_strict_json_whatever_outcomes_hold(report: Report, reas
     assert b"\\u" not in document.replace(b"\\\\", b"")
 
 
-@given(REPORTS)
+@given(reports)
 def test_a_stranger_sees_four_keys_and_no_others(report: Report) -> None:
     """Of a check a stranger sees test, status, id and perhaps incident."""
     parsed = parse(render(report, reasons=False, incidents={o.id: "0a1b" for o in report.outcomes}))

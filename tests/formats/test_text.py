@@ -24,108 +24,37 @@ from hospital.formats.text import (
 )
 from hospital.model import Measurement, Outcome, Report, Status
 from hospital.verdict import exit_code, passed
+from tests.formats.reports import (
+    EXPECTED,
+    FAILED,
+    PASSING,
+    REPORTS,
+    SKIPPED,
+    TIMED_OUT,
+    UNEXPECTED,
+    WARNED,
+    reports,
+)
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 COLOUR = re.compile(r"\x1b\[\d+m")
 
-PASSING = Outcome(
-    id="hospital.healthchecks.predictable.ForeverPassingHealthCheck.test_collected",
-    title="Health checks are collected.",
-    status=Status.PASS,
-    duration_s=0.0004,
-)
-WARNED = Outcome(
-    id="app.checks.disk",
-    title="The disk has room.",
-    status=Status.WARN,
-    reason="disk_used is 0.91, above 0.9",
-    duration_s=0.012,
-    measurements=(
-        Measurement(
-            name="disk_used", value=0.91, unit="1", warn="0.9", fail="0.95", status=Status.WARN
-        ),
-        Measurement(name="disk_free", value=1234567890, unit="By"),
-    ),
-    owner="storage team",
-    fix="empty /var/tmp",
-)
-FAILED = Outcome(
-    id="app.checks.Accounts.test_open",
-    title="The accounts are open.",
-    status=Status.FAIL,
-    reason="2 accounts are closed: (app/checks.py:31 in test_open)\nalice\nbob",
-    trace="app/checks.py:31 in test_open: assert not closed, names(closed)",
-    duration_s=1.5,
-    fix="open them:\nmanage.py accounts --open",
-)
-ERRED = Outcome(
-    id="app.checks.queue",
-    title="app.checks.queue",
-    status=Status.ERROR,
-    reason="timed out after 2 s at app/checks.py:40 in queue",
-    duration_s=2.0,
-    measurements=(
-        Measurement(name="length", value=812, fail="500", status=Status.FAIL),
-        Measurement(name="oldest", value=float("nan"), unit="s"),
-    ),
-    owner="queue team",
-)
-SKIPPED = Outcome(
-    id="app.checks.replica",
-    title="The replica follows.",
-    status=Status.SKIP,
-    reason="requires app.checks.queue, which is error",
-)
-EXPECTED = Outcome(
-    id="app.checks.mail", title="Mail goes out.", status=Status.EXPECTED_FAILURE, reason="refused"
-)
-UNEXPECTED = Outcome(
-    id="app.checks.fax",
-    title="The fax works.",
-    status=Status.UNEXPECTED_SUCCESS,
-    reason="passed, though it is marked as an expected failure",
-)
-MIXED = (PASSING, WARNED, FAILED, ERRED, SKIPPED, EXPECTED, UNEXPECTED)
-
 CASES = {
-    "passing": (Report((PASSING,), duration_s=0.001), {}),
-    "warned": (Report((PASSING, WARNED), duration_s=0.013), {}),
-    "mixed": (Report(MIXED, duration_s=2.004), {}),
-    "mixed-verbose": (Report(MIXED, duration_s=2.004), {"verbose": True}),
-    "mixed-colour": (Report(MIXED, duration_s=2.004), {"palette": ANSI}),
-    "skipped": (Report((SKIPPED, SKIPPED), duration_s=0.0), {}),
-    "nothing": (Report(()), {}),
+    "passing": ("passing", {}),
+    "warned": ("warned", {}),
+    "mixed": ("mixed", {}),
+    "mixed-verbose": ("mixed", {"verbose": True}),
+    "mixed-colour": ("mixed", {"palette": ANSI}),
+    "skipped": ("skipped", {}),
+    "nothing": ("nothing", {}),
 }
-
-words = st.text(st.characters(codec=None), max_size=30)
-measurements = st.builds(
-    Measurement,
-    name=words,
-    value=st.floats() | st.integers(),
-    unit=words,
-    warn=words,
-    fail=words,
-    status=st.sampled_from([Status.PASS, Status.WARN, Status.FAIL]),
-)
-outcomes = st.builds(
-    Outcome,
-    id=words,
-    title=words,
-    status=st.sampled_from(Status),
-    reason=words,
-    trace=words,
-    duration_s=st.floats(0, 1e6),
-    measurements=st.lists(measurements, max_size=3).map(tuple),
-    owner=words,
-    fix=words,
-)
-reports = st.builds(Report, st.lists(outcomes, max_size=6).map(tuple), duration_s=st.floats(0, 1e6))
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_report_is_written_as_in_its_golden_file(case: str) -> None:
     """The bytes are those of the golden file, whose name carries the exit code."""
-    report, how = CASES[case]
+    name, how = CASES[case]
+    report = REPORTS[name]
 
     text = render(report, **how)  # type: ignore[arg-type]
 
@@ -160,14 +89,14 @@ def test_a_verbose_line_speaks_as_unittest_does(outcome: Outcome, expected: str)
 
 def test_a_check_without_docstring_is_named_once() -> None:
     """Where the title is the id, it is not repeated in parentheses."""
-    assert line(ERRED).startswith("app.checks.queue ... ERROR: timed out")
+    assert line(TIMED_OUT).startswith("app.checks.queue ... ERROR: timed out")
 
 
 def test_a_section_shows_the_measurements_that_are_out_of_range() -> None:
     """With both limits, so that one sees how far it is from the next; others are left out."""
     assert "\ndisk_used: 0.91 (warn 0.9, fail 0.95)\n" in section(WARNED)
     assert "disk_free" not in section(WARNED)
-    assert "\nlength: 812 (fail 500)\n" in section(ERRED)
+    assert "\nlength: 812 (fail 500)\n" in section(TIMED_OUT)
 
 
 @pytest.mark.parametrize(
