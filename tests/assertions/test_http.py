@@ -12,23 +12,9 @@ import pytest
 
 from hospital import assert_http_response
 from hospital.errors import SettingError
+from tests.assertions.answers import OK, empty, failure
 
 DESCRIPTORS = Path("/proc/self/fd")
-OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-def empty(status: str, *headers: str) -> str:
-    lines = [f"HTTP/1.1 {status}", "Content-Length: 0", *headers, "", ""]
-    return "\r\n".join(lines)
-
-
-def failure(url: str, *args: Any, **options: Any) -> str:
-    """Return the message of the assertion, which has to fail."""
-    with pytest.raises(AssertionError) as caught:
-        assert_http_response(url, *args, **options)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
 
 
 @pytest.mark.parametrize("status", [200, 204, 301, 304, 404, 418, 500, 503, 599, 999])

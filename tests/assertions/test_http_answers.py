@@ -8,17 +8,7 @@ import pytest
 
 from hospital import assert_http_response
 from hospital.assertions.exchange import MOST_BODY_BYTES
-
-OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-def failure(url: str, *args: Any, **options: Any) -> str:
-    """Return the message of the assertion, which has to fail."""
-    with pytest.raises(AssertionError) as caught:
-        assert_http_response(url, *args, **options)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
+from tests.assertions.answers import OK, failure
 
 
 def test_interim_answers_are_no_answers(serve: Any) -> None:

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from hospital import assert_http_response
-
-OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+from tests.assertions.answers import OK
 
 
 @pytest.fixture(autouse=True)
