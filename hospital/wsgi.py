@@ -109,6 +109,16 @@ class HealthCheckApp:
         """Answer a request."""
         return self._app(environ, start_response)
 
+    def prepare(self, timeout_s: float) -> str:
+        """Load the checks before the first request, waiting *timeout_s* at most.
+
+        A server may call it in the process that will answer, once nothing forks any more.
+
+        Returns:
+            One line that says what could not be loaded; empty where all is well.
+        """
+        return self._app.prepare(timeout_s)
+
     def close(self) -> None:
         """End everything that was started; who asks later gets a 503."""
         self._app.close()
@@ -169,11 +179,19 @@ def _failing(status: int) -> int:
     return int(status)
 
 
-class _EnvironmentApp:
-    """The application that the environment describes, built with the first request.
+class LazyApp:
+    """An application that is built with the first request.
 
-    Where the environment cannot be used, each request is answered with a 500 that says so.
+    Where it cannot be built, each request is answered with a 500 that says why.
+
+    Args:
+        build: Returns the application; by default the one that the environment describes.
     """
+
+    __slots__ = ("__dict__", "_make")  # the dictionary holds what the first request has made
+
+    def __init__(self, build: Callable[[], HealthCheckApp] = HealthCheckApp) -> None:
+        self._make = build
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
@@ -181,6 +199,10 @@ class _EnvironmentApp:
         """Answer a request."""
         app = self.__dict__.get("app")
         return (self._build() if app is None else app)(environ, start_response)
+
+    def prepare(self, timeout_s: float) -> str:
+        """Build the application, and load its checks; see :meth:`HealthCheckApp.prepare`."""
+        return self._build().prepare(timeout_s)
 
     def close(self) -> None:
         """End everything that was started, and forget it: the next request builds it anew."""
@@ -197,7 +219,7 @@ class _EnvironmentApp:
         with self.__dict__.setdefault("lock", threading.Lock()):
             if "app" not in self.__dict__:
                 try:
-                    self.__dict__["app"] = HealthCheckApp()
+                    self.__dict__["app"] = self._make()
                 except HospitalError as error:
                     self.__dict__["app"] = _faulty_app(str(error))
                 except Exception as error:  # noqa: BLE001 - a worker that dies says nothing
@@ -233,5 +255,5 @@ def _settings_of_access() -> Settings:
         return read_settings({})
 
 
-application = _EnvironmentApp()
+application = LazyApp()
 """Serves what ``HEALTHCHECKS`` names, under the settings ``HOSPITAL_*``."""

@@ -1,6 +1,6 @@
 """The page of documentation that hospital started from in 2014: its commands work for real.
 
-Each transcript stands here as it was printed there. What is masked: times, versions and
+The page's transcripts stand in ``seed_page.py``. What is masked: times, versions and
 platform, the list of plugins, the width of rules. What other programs print otherwise today is
 replaced in the open, line by line; counts and everything of hospital's own are compared as
 they are.
@@ -18,94 +18,30 @@ from pathlib import Path
 
 import pytest
 
+from tests import own_network
+from tests.own_network import OwnNetwork, poll
+from tests.seed_page import (
+    BODY,
+    CHAUSSETTE,
+    CHAUSSETTE_PORT,
+    CHAUSSETTE_TWO_LINES,
+    CIRCUS,
+    CIRCUS_PORT,
+    CURL,
+    GUNICORN,
+    GUNICORN_PORT,
+    GUNICORN_TWO_LINES,
+    HOSPITAL_CLI,
+    NOSE_CHECKS,
+    NOSE_OTHERS,
+    PYTEST_CHECKS,
+    PYTEST_OTHERS,
+    SERVE,
+    SERVING,
+)
+
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}"
 ENVIRONMENT = {"PATH": PATH, "PYTHONUNBUFFERED": "1"}
-
-HOSPITAL_CLI = """\
-$ hospital-cli hospital.healthchecks.predictable
-.
-----------------------------------------------------------------------
-Ran 1 test in 0.001s
-
-OK
-"""
-
-NOSE_CHECKS = """\
-$ nosetests --all-modules --attr='is_healthcheck' hospital.healthchecks.predictable
-.
-----------------------------------------------------------------------
-Ran 1 test in 0.001s
-
-OK
-"""
-
-NOSE_OTHERS = """\
-$ nosetests --all-modules --attr='!is_healthcheck' hospital.healthchecks
-
-----------------------------------------------------------------------
-Ran 0 tests in 0.000s
-
-OK
-"""
-
-PYTEST_CHECKS = """\
-$ py.test -m healthcheck foo
-======================================== test session starts ========================================
-platform darwin -- Python 2.7.5 -- py-1.4.20 -- pytest-2.5.2
-plugins: hospital
-collected 3 items
-
-foo/test_foo.py ..
-
-============================= 1 tests deselected by "-m 'healthcheck'" ==============================
-============================== 2 passed, 1 deselected in 0.01 seconds ===============================
-"""  # noqa: E501 - as it was printed
-
-PYTEST_OTHERS = """\
-$ py.test -m "not healthcheck" foo
-======================================== test session starts ========================================
-platform darwin -- Python 2.7.5 -- py-1.4.20 -- pytest-2.5.2
-plugins: hospital
-collected 3 items
-
-foo/test_foo.py .
-
-=========================== 2 tests deselected by "-m 'not healthcheck'" ============================
-============================== 1 passed, 2 deselected in 0.01 seconds ===============================
-"""  # noqa: E501 - as it was printed
-
-SERVE = "hospital-serve hospital.healthchecks.predictable"
-SERVING = "Serving on 0.0.0.0 port 1515..."
-
-CURL = """\
-$ curl -X GET -I http://localhost:1515/
-HTTP/1.0 200 OK
-Date: Fri, 28 Feb 2014 13:19:08 GMT
-Server: WSGIServer/0.1 Python/2.7.5+
-Content-Type: application/json; charset=utf-8
-Content-Length: 520
-"""
-
-BODY = """\
-{
-    "status": "pass",
-    "details": [
-        {
-            "test": "Health checks are collected.",
-            "status": "pass"
-        }
-    ],
-    "summary": {
-        "skip": 0,
-        "pass": 1,
-        "expected_failure": 0,
-        "error": 0,
-        "fail": 0,
-        "total": 1,
-        "unexpected_success": 0
-    }
-}
-"""
 
 # pytest tells of deselected tests where it tells of collected ones since 3.x.
 PYTEST_TODAY = {
@@ -278,14 +214,19 @@ def test_hospital_serve_answers_as_it_did(server: "subprocess.Popen[str]", tmp_p
     server.send_signal(signal.SIGTERM)
 
     assert masked_head(CURL.partition("\n")[2]) <= masked_head(head)
+    assert_documented(body)
+    assert len(body.encode()) == int(re.findall(r"(?mi)^content-length: (\d+)", head)[0])
+    assert server.wait(timeout=20) == 0
+
+
+def assert_documented(body: str) -> None:
+    """Compare a served document with the page's; ours says more, in the same order."""
     documented, served = json.loads(BODY), json.loads(body)
     assert documented["status"] == served["status"]
     assert len(documented["details"]) == len(served["details"])
     assert documented["details"][0].items() <= served["details"][0].items()
     assert documented["summary"].items() <= served["summary"].items()
     assert list(documented) == [key for key in served if key in documented]
-    assert len(body.encode()) == int(re.findall(r"(?mi)^content-length: (\d+)", head)[0])
-    assert server.wait(timeout=20) == 0
 
 
 def masked_head(head: str) -> set[str]:
@@ -298,3 +239,123 @@ def masked_head(head: str) -> set[str]:
     head = re.sub(r"(?mi)^Server: .*\n", "", head)
     head = re.sub(r"(?mi)^Content-Length: \d+$", "Content-Length: <length>", head)
     return set(filter(None, head.split("\n")))
+
+
+@pytest.fixture
+def _own_network() -> None:
+    """Skip aloud where a documented port cannot be had for certain."""
+    if reason := own_network.missing():
+        pytest.skip(reason)
+
+
+TERMINATED = 128 + signal.SIGTERM
+RED = """
+from pathlib import Path
+
+from hospital import healthcheck
+
+
+@healthcheck
+def is_not_red():
+    assert not Path("red").exists()
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "port", "code"),
+    [
+        (GUNICORN_TWO_LINES, GUNICORN_PORT, 0),
+        (GUNICORN, GUNICORN_PORT, 0),
+        (CHAUSSETTE_TWO_LINES, CHAUSSETTE_PORT, TERMINATED),
+        (CHAUSSETTE, CHAUSSETTE_PORT, TERMINATED),
+    ],
+    ids=["gunicorn in two lines", "gunicorn", "chaussette in two lines", "chaussette"],
+)
+@pytest.mark.usefixtures("_own_network")
+def test_servers_of_others_serve_what_is_documented(
+    line: str, port: int, code: int, tmp_path: Path
+) -> None:
+    """On their default ports, with their default workers; SIGTERM leaves no process behind.
+
+    chaussette's default server has no handler for the signal, which ends it.
+    """
+    with OwnNetwork(line, tmp_path) as machine:
+        status, body = machine.curl(port)
+        wait_for_workers(machine)
+        ended = machine.terminate()
+
+    assert 200 == status
+    assert_documented(body)
+    assert code == ended, machine.printed
+
+
+@pytest.mark.parametrize(
+    ("line", "port", "code"),
+    [
+        ("gunicorn -w 4 hospital.wsgi:application --preload", GUNICORN_PORT, 0),
+        ("gunicorn -w 4 -k gthread --threads 4 hospital.wsgi:application", GUNICORN_PORT, 0),
+        ("gunicorn -w 4 -k gevent hospital.wsgi:application", GUNICORN_PORT, 0),
+        ("chaussette --backend waitress hospital.wsgi.application", CHAUSSETTE_PORT, TERMINATED),
+        (
+            "python -m hospital.serving.worker --backend gevent hospital.wsgi.application",
+            CHAUSSETTE_PORT,
+            0,
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+@pytest.mark.usefixtures("_own_network")
+def test_other_workers_serve_green_and_red(line: str, port: int, code: int, tmp_path: Path) -> None:
+    """200 and 500, in wards too, which begin after a fork and end with the worker."""
+    (tmp_path / "checks.py").write_text(RED)
+    checks = {"HEALTHCHECKS": "checks", "HOSPITAL_EXECUTOR": "ward", "PYTHONPATH": str(tmp_path)}
+    with OwnNetwork(line, tmp_path, **checks) as machine:
+        green, _ = machine.curl(port)
+        (tmp_path / "red").touch()
+        red, body = machine.curl(port)
+        wait_for_workers(machine)
+        ended = machine.terminate()
+
+    assert (200, 500) == (green, red), body
+    assert code == ended, machine.printed
+
+
+def wait_for_workers(machine: OwnNetwork) -> None:
+    """Wait until each worker of gunicorn heeds signals; one that comes before is lost to it.
+
+    A worker heeds SIGABRT last of all, and gunicorn's first process does not.
+    """
+    if "gunicorn" not in Path(f"/proc/{machine.server()}/cmdline").read_text():
+        return
+
+    def all_heed() -> bool:
+        heeded = [re.findall(r"SigCgt:\s*(\w+)", status_of(pid)) for pid in machine.workers()]
+        return len(heeded) == 4 and all(
+            int(mask, 16) >> (signal.SIGABRT - 1) & 1 for (mask,) in heeded
+        )
+
+    poll(all_heed)
+
+
+def status_of(pid: int) -> str:
+    """Return what the system says of a process."""
+    return Path(f"/proc/{pid}/status").read_text()
+
+
+@pytest.mark.usefixtures("_own_network")
+def test_circus_serves_the_sample(tmp_path: Path) -> None:
+    """The sample as it is, but for its two paths: port 2014, logs of both streams, a clean end."""
+    sample = CIRCUS.replace("path/to/your-virtualenv", sys.prefix)
+    sample = sample.replace("/var/log/chaussette", str(tmp_path))
+    (tmp_path / "circus.ini").write_text(sample)
+
+    with OwnNetwork("circusd circus.ini", tmp_path) as machine:
+        status, body = machine.curl(CIRCUS_PORT)
+        log = poll((tmp_path / "wsgi_healthchecks_err.log").read_text)
+        ended = machine.terminate()
+
+    assert 200 == status
+    assert_documented(body)
+    assert re.match(r"\[\d{4}/\d\d/\d\d \| \d\d:\d\d:\d\d\]", log), log
+    assert (tmp_path / "wsgi_healthchecks_out.log").exists()
+    assert 0 == ended, machine.printed

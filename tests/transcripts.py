@@ -8,7 +8,8 @@ How a page is read:
   that says "an empty `some/path`" makes one.
 - ``…`` in what is printed stands for any text. Times, rules and versions are masked.
 - A command that ends with ``&`` stays, and is waited for until it has printed its lines.
-- The ports 1515, 2014 and 8998 are free ports in truth, so that nothing else is disturbed.
+- The ports 1515, 2014, 8000, 8080 and 8998 are free ports in truth, so that nothing else is
+  disturbed; a server whose default port is one of them, and which is given none, is told of it.
 """
 
 import os
@@ -27,7 +28,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 DEADLINE_S = 60.0
-DOCUMENTED_PORTS = ("1515", "2014", "8998")
+DOCUMENTED_PORTS = ("1515", "2014", "8000", "8080", "8998")
+_DEFAULT_PORTS = (
+    (re.compile(r"(?<![\w/.-])hospital-serve(?= )"), "--port 1515"),
+    (re.compile(r"(?<![\w/.-])gunicorn(?= )"), "--bind 127.0.0.1:8000"),
+    (re.compile(r"(?<![\w/.-])uvicorn(?= )"), "--port 8000"),
+    (re.compile(r"(?<![\w/.-])waitress-serve(?= )"), "--port 8080"),
+    (re.compile(r"(?<![\w/.-])chaussette(?= )"), "--port 8080"),
+    (re.compile(r"(?<=python -m )hospital\.serving\.worker(?= )"), "--port 8080"),
+)
 _DONE = "--- the command is done ---"
 
 _FENCE = re.compile(r"(?ms)^```(\w*)\n(.*?)^```$")
@@ -110,6 +119,15 @@ def is_as_documented(documented: str, printed: str) -> bool:
     return re.fullmatch(".*".join(parts), masked(printed), re.DOTALL) is not None
 
 
+def with_port(command: str) -> str:
+    """Return *command* with its default port in the open, if it is a server that is given none."""
+    if re.search(r" --(?:port|bind|fd|listen)\b", command):
+        return command
+    for program, option in _DEFAULT_PORTS:
+        command = program.sub(rf"\g<0> {option}", command, count=1)
+    return command
+
+
 class Shell:
     """A shell in a folder of its own, with what a page writes into files."""
 
@@ -158,9 +176,7 @@ class Shell:
 
     def run(self, step: Step) -> str:
         """Run a command and return what it printed, with the documented ports."""
-        command = step.command
-        if command.startswith("hospital-serve ") and "--port" not in command:
-            command = command.replace("hospital-serve ", "hospital-serve --port 1515 ", 1)
+        command = with_port(step.command)
         self._type(f"{{ {self._with_free_ports(command)}\n}} </dev/null")
         self._type(f'{{ code=$?; echo "{_DONE}"; (exit $code); }}')
         if not self._wait(lambda: _DONE in self._printed, DEADLINE_S):

@@ -39,11 +39,12 @@ def main(
     return execute(program, args, stream, _make_executor)
 
 
-def run() -> NoReturn:
+def run(program: str | None = None, args: Sequence[str] | None = None) -> NoReturn:
     """Be the command ``hospital-cli``: end the process with the exit code of ``main``.
 
-    It ends at once, whatever threads checks have left behind. SIGINT, SIGTERM and SIGHUP cut the
-    run short and report what is known; the second of them ends it on the spot.
+    *program* and *args* are those of ``main``. It ends at once, whatever threads checks have left
+    behind. SIGINT, SIGTERM and SIGHUP cut the run short and report what is known; the second of
+    them ends it on the spot.
     """
     code = EXIT_NOT_GREEN
     try:
@@ -51,7 +52,7 @@ def run() -> NoReturn:
         signals = Signals()
         signals.listen()
         import_from_here()
-        code = execute(None, None, None, _make_executor_of_a_program, signals)
+        code = execute(program, args, None, _make_executor_of_a_program, signals)
     except KeyboardInterrupt:
         pass  # outside of main there is nothing to report
     finally:

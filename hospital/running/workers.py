@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from hospital.errors import HospitalError
+from hospital.running.connections import close_connections
 
 Item = TypeVar("Item")
 
@@ -100,3 +101,4 @@ class Workers(Generic[Item]):
                 self._idle -= 1
             self._run(item)
             del item
+            close_connections()
