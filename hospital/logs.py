@@ -8,21 +8,22 @@ structlog is imported with the first line that is written, because the command l
 writes none.
 """
 
-import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
-from contextvars import Context
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import Context, ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
 from hospital.log_lines import describe_exception, encode, harmless, stamped, to_console, to_json
-from hospital.redaction import to_text
 from hospital.settings import LOG_FORMATS, LOG_LEVELS
 
 if TYPE_CHECKING:
     from hospital.log_queue import QueuedWriter
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_NOTHING: Mapping[str, Any] = {}
+_BOUND: ContextVar[Mapping[str, Any]] = ContextVar("hospital.logs.bound", default=_NOTHING)
 
 
 class Logger:
@@ -64,7 +65,8 @@ class Logger:
         try:
             pipeline = _current_pipeline()
             if _LEVELS[level] >= pipeline.threshold:
-                held = {**self._bound, **fields, "exception": _given_exception(fields)}
+                said = {**_BOUND.get(), **self._bound, **fields}
+                held = {**said, "exception": _given_exception(fields)}
                 pipeline.log(level, event, {"logger": self._name, "fields": held})
         except Exception:  # noqa: BLE001 - the program goes on, whatever becomes of its log
             return
@@ -73,6 +75,34 @@ class Logger:
 def get_logger(name: str) -> Logger:
     """Return the logger called *name*; it works with and without :func:`configure`."""
     return Logger(name)
+
+
+def bind(**fields: Any) -> Token[Mapping[str, Any]]:
+    """Add *fields* to each event that this thread, greenlet or task logs from now on.
+
+    Returns:
+        What :func:`unbind` takes.
+    """
+    return _BOUND.set({**_BOUND.get(), **fields})
+
+
+def unbind(token: Token[Mapping[str, Any]]) -> None:
+    """Undo a :func:`bind` of the same thread, greenlet or task."""
+    _BOUND.reset(token)
+
+
+@contextmanager
+def bound(**fields: Any) -> Iterator[None]:
+    """Add *fields* to each event that is logged within.
+
+    >>> with bound(request_id="8c1f-12"):
+    ...     get_logger("shop").debug("asked again")
+    """
+    token = bind(**fields)
+    try:
+        yield
+    finally:
+        unbind(token)
 
 
 def configure(
@@ -87,11 +117,13 @@ def configure(
         level: The lowest level that is written, of ``settings.LOG_LEVELS``.
         log_format: ``json``, or ``console`` for people.
         fd: Descriptor to write to.
-        capture: Whether what other packages give to ``logging`` and ``warnings`` goes there too.
+        capture: Whether what other packages give to ``logging`` and ``warnings`` goes there too,
+            and what Python itself says of exceptions that nobody caught.
 
     Returns:
         A function that flushes, and undoes it all.
     """
+    from hospital.log_capture import capture as take_over
     from hospital.log_queue import QueuedWriter
 
     def describe_drops(number: int) -> bytes:
@@ -100,7 +132,7 @@ def configure(
     writer = QueuedWriter(fd, describe_drops)
     pipeline = _Pipeline(level, log_format, writer.put, writer)
     before, _STATE["pipeline"] = _STATE["pipeline"], pipeline
-    release = _capture(level) if capture else None
+    release = take_over(_log_as, pipeline.threshold) if capture else None
 
     def undo() -> None:
         if release is not None:
@@ -196,29 +228,5 @@ def _given_exception(fields: Mapping[str, Any]) -> Any:
     return fields.get("exception") if error is None else describe_exception(error)
 
 
-class _FromLogging(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        level = "debug"
-        for name, number in _LEVELS.items():
-            level = name if record.levelno >= number else level
-        try:
-            message = record.getMessage()
-        except Exception:  # noqa: BLE001 - a caller's own arguments may do anything
-            message = to_text(record.msg)
-        error = record.exc_info[1] if record.exc_info else None
-        Logger(record.name)._log(level, message, {"exc_info": error})  # noqa: SLF001 - its own module
-
-
-def _capture(level: str) -> Callable[[], None]:
-    root, handler = logging.getLogger(), _FromLogging()
-    handlers, root_level = root.handlers[:], root.level
-    root.handlers[:] = [handler]
-    root.setLevel(_LEVELS.get(level, _LEVELS["info"]))
-    logging.captureWarnings(capture=True)
-
-    def release() -> None:
-        logging.captureWarnings(capture=False)
-        root.handlers[:] = handlers
-        root.setLevel(root_level)
-
-    return release
+def _log_as(name: str, level: str, event: str, fields: Mapping[str, Any]) -> None:
+    Logger(name)._log(level, event, fields)  # noqa: SLF001 - its own module

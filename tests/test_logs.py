@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hospital.logs import configure, flush, get_logger
+from hospital.logs import bound, configure, flush, get_logger
 
 TEXTS = st.text(alphabet=st.characters(categories=None), max_size=30)
 VALUES = st.recursive(
@@ -80,6 +81,39 @@ def test_a_line_says_when_what_and_who(configured: Configured) -> None:
     assert ("info", "started", "hospital.test", os.getpid(), 2, 2014) == tuple(line.values())[1:]
     assert line["timestamp"].endswith("Z")
     assert len("2026-11-20T09:10:56.123456Z") == len(line["timestamp"])
+
+
+def test_what_is_bound_stands_on_each_line_within(configured: Configured) -> None:
+    """Outside it does not; what is said nearer counts; another thread is another matter."""
+    lines = configured()
+    logger = get_logger("hospital.test")
+
+    with bound(request_id="8c1f-12", check="a"):
+        logger.info("first")
+        with bound(check="b"):
+            logger.bind(check="c").info("second", check="d")
+            logging.getLogger("shop").warning("third")
+        thread = threading.Thread(target=lambda: logger.info("fourth"))
+        thread.start()
+        thread.join()
+    logger.info("fifth")
+
+    found = [parse(line) for line in lines()]
+    assert [("8c1f-12", "a"), ("8c1f-12", "d"), ("8c1f-12", "b"), (None, None), (None, None)] == [
+        (line.get("request_id"), line.get("check")) for line in found
+    ]
+
+
+def test_a_binding_ends_with_an_exception_too(configured: Configured) -> None:
+    """And says of it what it was about."""
+    lines = configured()
+
+    with pytest.raises(ValueError, match="no"), bound(request_id="1"):
+        raise ValueError("no")
+    get_logger("test").info("afterwards")
+
+    (line,) = map(parse, lines())
+    assert "request_id" not in line
 
 
 @given(event=TEXTS, fields=st.dictionaries(TEXTS, VALUES, max_size=6))
@@ -189,6 +223,76 @@ def test_what_others_log_goes_the_same_way(configured: Configured) -> None:
     assert ["circus", "circus", "py.warnings"] == [line["logger"] for line in found]
     assert ["it is late: password=***", "wrong %d"] == [line["event"] for line in found[:2]]
     assert before != (root.handlers, root.level)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_exceptions_that_nobody_caught_are_lines(configured: Configured) -> None:
+    """Of threads, of finalizers, and the last one of a program; Ctrl-C stays Python's."""
+    before = sys.excepthook, threading.excepthook, sys.unraisablehook
+    lines = configured()
+
+    class Fragile:
+        def __del__(self) -> None:
+            raise ValueError("in __del__")
+
+    def fail() -> None:
+        raise ValueError("password=s3cret")
+
+    def leave() -> None:
+        raise SystemExit
+
+    for target in (fail, leave):
+        thread = threading.Thread(target=target, name="theirs")
+        thread.start()
+        thread.join()
+    del thread
+    Fragile()
+    sys.excepthook(ValueError, ValueError("last"), None)
+
+    found = [parse(line) for line in lines()]
+    assert ["thread_failed", "exception_ignored", "uncaught_exception"] == [
+        line["event"] for line in found
+    ]
+    assert ["password=***", "in __del__", "last"] == [
+        line["exception"][0]["message"] for line in found
+    ]
+    assert "theirs" == found[0]["thread"]
+    assert "Fragile.__del__" in found[1]["where"]
+    assert not {*before} & {sys.excepthook, threading.excepthook, sys.unraisablehook}
+
+
+def test_what_was_taken_over_is_given_back(tmp_path: Path) -> None:
+    """Hooks, handlers and level are as they were."""
+
+    def state() -> list[object]:
+        root = logging.getLogger()
+        hooks = [sys.excepthook, threading.excepthook, sys.unraisablehook]
+        return [*hooks, warnings.showwarning, root.handlers[:], root.level]
+
+    before = state()
+
+    with (tmp_path / "log").open("wb") as file:
+        undo = configure(fd=file.fileno())
+        within = state()
+        undo()
+
+    assert before == state()
+    assert not any(one == other for one, other in zip(before, within, strict=True))
+
+
+def test_the_last_exception_of_a_program_is_one_line() -> None:
+    """On the log's own descriptor, with nothing beside it."""
+    code = (
+        "from hospital.logs import configure; configure(fd=2); raise ValueError('password=s3cret')"
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, timeout=30, check=False
+    )
+
+    (line,) = map(parse, ended.stderr.splitlines())
+    assert (1, "uncaught_exception") == (ended.returncode, line["event"])
+    assert "password=***" == line["exception"][0]["message"]
 
 
 def test_unconfigured_it_writes_to_standard_error_and_leaves_logging_alone(

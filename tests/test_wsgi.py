@@ -14,6 +14,7 @@ from wsgiref.validate import validator
 import pytest
 
 from hospital.errors import SettingError
+from hospital.logs import get_logger
 from hospital.model import Outcome, Report, Status
 from hospital.running.executor import Catalog, Selection
 from hospital.wsgi import HealthCheckApp, application
@@ -277,6 +278,41 @@ def test_the_application_serves_what_the_environment_names(
 
     assert "200 OK" == status
     assert ["Health checks are collected."] == [each["test"] for each in document["details"]]
+
+
+def test_an_application_can_be_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says in one line why it will be of no use; the first request finds it as it is."""
+    monkeypatch.setenv("HEALTHCHECKS", "no_such_checks")
+    monkeypatch.setenv("HOSPITAL_EXECUTOR", "thread")
+
+    try:
+        unloadable = application.prepare(20)
+        status, _ = ask(application)
+    finally:
+        application.close()
+    monkeypatch.setenv("HOSPITAL_TYPO", "1")
+    try:
+        unusable = application.prepare(20)
+    finally:
+        application.close()
+
+    assert "no module named 'no_such_checks'" == unloadable
+    assert "500 Internal Server Error" == status
+    assert "unknown variable 'HOSPITAL_TYPO'" in unusable
+
+
+def test_what_is_logged_for_a_request_names_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """By the id that its answer carries; afterwards it is nobody's any more."""
+    app = HealthCheckApp("checks", executor=FakeExecutor())
+    app._app._source = None  # type: ignore[assignment]  # a bug of ours
+
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_X_REQUEST_ID": "8c1f-12"}
+    app(environ, lambda *_told: lambda _data: None)
+    get_logger("test").info("afterwards")
+
+    first, second = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert ("request_failed", "8c1f-12") == (first["event"], first["request_id"])
+    assert "request_id" not in second
 
 
 ASK_TWICE = """

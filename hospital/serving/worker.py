@@ -15,14 +15,22 @@ if __name__ == "__main__":
 import logging
 import os
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from hospital.errors import HospitalError, SettingError, UsageError
 from hospital.redaction import clean_line
 from hospital.running.import_path import standard_first
 from hospital.running.sweep import adopt_orphans
 from hospital.serving import lifetime
+from hospital.serving.watchdog import leave_stacks_on_crashes
+
+if TYPE_CHECKING:
+    from hospital.serving.access_log import AccessLog
+    from hospital.serving.vitals import Vitals
+    from hospital.settings import Settings
 
 PROGRAM = "hospital.serving.worker"
 EXIT_FAILED = 1
@@ -56,47 +64,88 @@ def run(arguments: Sequence[str] | None = None) -> int:
     lifetime.leave_at_once_on_signals()
     life = lifetime.Lifetime(os.environ)
     life.end_with_parent()
+    leave_stacks_on_crashes()
     words = sys.argv[1:] if arguments is None else list(arguments)
     sys.path[:] = standard_first(sys.path)
     if any(word.startswith("hospital.") for word in words):
         adopt_orphans()  # in a worker of ours alone: another application has children of its own
+    settings = _configure_logs()
+
+    from hospital.logs import get_logger
+    from hospital.serving.access_log import AccessLog
+    from hospital.serving.hub_errors import log_failed_greenlets
+    from hospital.serving.vitals import Vitals, start_delay_s
+
+    log_failed_greenlets()
+    access = AccessLog(settings.access_log, get_logger("hospital.access"))
+    vitals = Vitals(settings, access.tick)
+    code, reason = 0, ""
     try:
-        _configure_logs()
-        _serve(words, life)
+        vitals.wait(start_delay_s(os.environ))
+        vitals.begin()
+        _serve(words, _Serving(settings, life, access, vitals))
     except HospitalError as error:
-        return _say(str(error), EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED)
+        code, reason = EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED, str(error)
     except Exception as error:  # noqa: BLE001 - one line for who looks, the traceback for the log
-        from hospital.logs import get_logger
-
         get_logger(PROGRAM).exception("worker_failed")
-        return _say(f"{type(error).__name__}: {clean_line(str(error))}", EXIT_FAILED)
-    return 0
+        code, reason = EXIT_FAILED, f"{type(error).__name__}: {clean_line(str(error))}"
+    finally:
+        if reason:
+            vitals.fail(reason)
+            _say(reason)
+        vitals.end(keep_file=bool(reason) and lifetime.CIRCUSD_VARIABLE in os.environ)
+        access.summarize()
+    return code
 
 
-def _configure_logs() -> None:
-    """Log as the settings say; where they cannot be used, the application tells each client."""
+def _configure_logs() -> "Settings":
+    """Log as the settings say, and return them.
+
+    Where some cannot be used, the others count, and the application tells each client.
+    """
     from hospital import logs
     from hospital.settings import read_settings
 
     try:
-        settings = read_settings()
+        settings, fault = read_settings(), ""
     except SettingError as error:
-        logs.configure()
-        logs.get_logger(PROGRAM).error("settings_unusable", reason=str(error))
-    else:
-        logs.configure(level=settings.log_level, log_format=settings.log_format)
+        settings, fault = read_settings(_usable(os.environ)), str(error)
+    logs.configure(level=settings.log_level, log_format=settings.log_format)
+    if fault:
+        logs.get_logger(PROGRAM).error("settings_unusable", reason=fault)
+    return settings
 
 
-def _serve(arguments: list[str], life: lifetime.Lifetime) -> None:
+def _usable(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of *environ* that are no fault by themselves."""
+    from hospital.settings import read_settings
+
+    usable = {}
+    for name, text in environ.items():
+        with suppress(SettingError):
+            read_settings({name: text})
+            usable[name] = text
+    return usable
+
+
+@dataclass(frozen=True, slots=True)
+class _Serving:
+    """What takes part in serving."""
+
+    settings: "Settings"
+    life: lifetime.Lifetime
+    access: "AccessLog"
+    vitals: "Vitals"
+
+
+def _serve(arguments: list[str], serving: _Serving) -> None:
     from chaussette import server
     from chaussette.util import ImportStringError
 
-    from hospital.serving import backend
-
     lines = ChaussetteLines()
     logging.getLogger("chaussette").addFilter(lines)
-    backend.register(life)
-    sys.argv[:] = [PROGRAM, "--backend", backend.NAME, *arguments]  # the last one named counts
+    name = _register_backends(serving)
+    sys.argv[:] = [PROGRAM, "--backend", name, *arguments]  # the last one named counts
     try:
         server.main()
     except ImportStringError as error:
@@ -112,10 +161,43 @@ def _serve(arguments: list[str], life: lifetime.Lifetime) -> None:
         raise UsageError(clean_line(lines.refusal) or "it ended before it served") from None
 
 
-def _say(what: str, code: int) -> int:
+def _register_backends(serving: _Serving) -> str:
+    """Register our backend with chaussette, let its own ones beat too, and return ours' name."""
+    from chaussette import backend as backends
+
+    from hospital.serving import backend
+    from hospital.serving.limits import Limits
+
+    made: list[Any] = []
+    backend.register(
+        serving.life,
+        limits=Limits.of(serving.settings),
+        access=None if serving.settings.access_log == "off" else serving.access,
+        on_serving=lambda: serving.vitals.serve(made[-1]),
+        on_drain=serving.vitals.drain,
+    )
+    ours = backends.get(backend.NAME)
+
+    def make_ours(listener: Any, application: Any, **options: Any) -> Any:
+        made.append(application)
+        return ours(listener, application, **options)
+
+    def beating(make: Any) -> Any:
+        def make_others(listener: Any, application: Any, **options: Any) -> Any:
+            server = make(listener, application, **options)
+            serving.vitals.serve(application)  # the loop runs as soon as it waits for a client
+            return server
+
+        return make_others
+
+    for name in backends.backends():
+        backends.register(name, make_ours if name == backend.NAME else beating(backends.get(name)))
+    return backend.NAME
+
+
+def _say(what: str) -> None:
     sys.stderr.write(f"{PROGRAM}: error: {what}\n")  # in one piece: others write there too
     sys.stderr.flush()
-    return code
 
 
 def main() -> NoReturn:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from hospital.logs import get_logger
+from hospital.logs import bind, get_logger, unbind
 from hospital.web.access import Policy, may_see_reasons
 from hospital.web.answers import SERVER_ERROR, Response, build_response
 from hospital.web.sources import Source
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
 TEXT = "text/plain; charset=utf-8"
+_LONGEST_ID = 64
 _NOT_FOUND = build_response(404, TEXT, b"not found; the health checks answer at the root\n")
 _NOT_ALLOWED = build_response(
     405, TEXT, b"method not allowed; use GET or HEAD\n", (("Allow", "GET, HEAD"),)
@@ -47,14 +48,23 @@ class WebApp:
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        """Answer the request of *environ*."""
+        """Answer the request of *environ*; what is logged meanwhile says which request it was."""
+        request_id = environ.get("HTTP_X_REQUEST_ID")
+        token = bind(request_id=str(request_id)[:_LONGEST_ID]) if request_id else None
         try:
             response, headers = self._answer(environ)
         except Exception:  # noqa: BLE001 - no traceback reaches a client
             get_logger("hospital.web").exception("request_failed")
             response, headers = _BROKEN, [*_BROKEN.headers]
+        finally:
+            if token is not None:
+                unbind(token)
         start_response(response.status, headers)
         return [] if environ.get("REQUEST_METHOD") == "HEAD" else [response.body]
+
+    def prepare(self, timeout_s: float) -> str:
+        """Load what answers need, waiting *timeout_s* at most; return in one line what is wrong."""
+        return self._source.prepare(timeout_s)
 
     def close(self) -> None:
         """End everything that was started; who asks later gets a 503."""

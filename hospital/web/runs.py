@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from hospital.durations import format_duration
 from hospital.logs import get_logger
-from hospital.redaction import clean, to_text
+from hospital.redaction import clean, clean_line, to_text
 from hospital.running.executor import Executor, Selection
 from hospital.running.output import OnOutput
 from hospital.verdict import http_status
@@ -59,6 +59,14 @@ class _Flight:
     late: Answer | None = None
 
 
+@dataclass(slots=True)
+class _Preparation:
+    """The loading of what runs will need, and who waits for it."""
+
+    done: threading.Event = field(default_factory=threading.Event)
+    fault: str = ""
+
+
 class SharedRuns:
     """Runs checks in a thread of its own, one run at a time, and shares each run.
 
@@ -72,7 +80,7 @@ class SharedRuns:
         self._incidents = Incidents(self._logger)
         self._output = CheckOutput(get_logger("hospital.checks"))
         self._lock = threading.Lock()
-        self._flights: queue.SimpleQueue[_Flight | None] = queue.SimpleQueue()
+        self._flights: queue.SimpleQueue[_Flight | _Preparation | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._executor: Executor | None = None
         self._flight: _Flight | None = None
@@ -100,6 +108,27 @@ class SharedRuns:
             if flight.late is None:
                 flight.late = self._late_answer()
             return flight.late
+
+    def prepare(self, timeout_s: float) -> str:
+        """Load the checks, so that the first run finds them loaded; wait *timeout_s* at most.
+
+        The thread that runs does it, so whoever asks meanwhile waits for it and then for a run.
+
+        Returns:
+            One line that says why there are no runs to be had, or some checks are missing;
+            empty where all is well.
+        """
+        preparation = _Preparation()
+        with self._lock:
+            if self._closed:
+                return ""
+            try:
+                self._enqueue(preparation)
+            except RuntimeError as error:
+                return clean_line(f"{type(error).__name__}: {to_text(error)}")
+        if not preparation.done.wait(timeout_s):
+            return f"the checks were not loaded within {format_duration(timeout_s)}"
+        return preparation.fault
 
     def close(self) -> None:
         """End everything that was started; who asks later gets a 503."""
@@ -134,26 +163,49 @@ class SharedRuns:
         return None
 
     def _launch(self, flight: _Flight) -> None:
-        self._flights.put(flight)
+        try:
+            self._enqueue(flight)
+        except RuntimeError as error:
+            self._land(flight, self._failure(error))
+
+    def _enqueue(self, order: _Flight | _Preparation) -> None:
+        """Give *order* to the thread, which begins with the first one; with the lock held.
+
+        Raises:
+            RuntimeError: If there can be no thread.
+        """
         if self._thread is None:
             thread = threading.Thread(target=self._fly, name="hospital-run", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError as error:
-                self._flights.get()
-                self._land(flight, self._failure(error))
-            else:
-                self._thread = thread
+            thread.start()
+            self._thread = thread
+        self._flights.put(order)
 
     def _fly(self) -> None:
         # One thread for all runs: who asked may leave, and the run goes on.
-        while (flight := self._flights.get()) is not None:
+        while (order := self._flights.get()) is not None:
+            if isinstance(order, _Preparation):
+                order.fault = self._prepare()
+                order.done.set()
+                continue
             answer, is_report = self._landing()
             with self._lock:
                 if is_report and not self._closed:
                     self._kept = answer
-                    self._owed = answer if flight.late is not None else None
-                self._land(flight, answer)
+                    self._owed = answer if order.late is not None else None
+                self._land(order, answer)
+
+    def _prepare(self) -> str:
+        """Return what could not be loaded, in one line, whatever the executor does."""
+        try:
+            collect = getattr(self._take_executor(), "collect", None)  # somebody's own may lack it
+            problems = collect(self._plan.selection).problems if callable(collect) else ()
+        except BaseException as error:  # noqa: BLE001 - this thread is the only one that answers
+            return "" if self._closed else clean_line(f"{type(error).__name__}: {to_text(error)}")
+        if not problems:
+            return ""
+        first, more = problems[0], len(problems) - 1
+        named = first.reason if first.id in first.reason else f"{first.id}: {first.reason}"
+        return clean_line(named) + (f" (and {more} more)" if more else "")
 
     def _landing(self) -> tuple[Answer, bool]:
         """Return an answer in any case, and whether it is the report of a run."""
@@ -174,15 +226,9 @@ class SharedRuns:
 
     def _run(self) -> Answer:
         began_at = self._plan.clock()
-        if self._executor is None:
-            executor = self._plan.make_executor(self._output)
-            with self._lock:
-                self._executor = executor
-                closed = self._closed
-            if closed:
-                executor.close()
+        executor = self._take_executor()
         try:
-            report = self._executor.run(self._plan.selection)
+            report = executor.run(self._plan.selection)
         finally:
             self._output.end_run()
         ended_at = self._plan.clock()
@@ -193,6 +239,16 @@ class SharedRuns:
             began_at=began_at,
             ended_at=ended_at,
         )
+
+    def _take_executor(self) -> Executor:
+        if self._executor is None:
+            executor = self._plan.make_executor(self._output)
+            with self._lock:
+                self._executor = executor
+                closed = self._closed
+            if closed:
+                executor.close()
+        return self._executor
 
     def _failure(self, error: BaseException) -> Answer:
         reason = clean(f"{type(error).__name__}: {to_text(error)}")

@@ -1,7 +1,7 @@
 """Where answers come from: a fixed one, or a run on demand.
 
-Rule: nothing that threads need is made before the first request of a process, so that it is made
-after a fork and after gevent has patched the process.
+Rule: nothing that threads need is made before the first request of a process, or before a worker
+has it prepared, so that it is made after a fork and after gevent has patched the process.
 """
 
 import os
@@ -10,6 +10,7 @@ from typing import Protocol
 
 from hospital.logs import get_logger
 from hospital.model import Report
+from hospital.redaction import clean_line
 from hospital.web.answers import SERVER_ERROR, Answer
 from hospital.web.incidents import Incidents
 from hospital.web.runs import Plan, SharedRuns
@@ -20,6 +21,9 @@ class Source(Protocol):
 
     def get(self) -> Answer:
         """Return the answer to a request that came now."""
+
+    def prepare(self, timeout_s: float) -> str:
+        """Load what answers need, waiting *timeout_s* at most; return in one line what is wrong."""
 
     def close(self) -> None:
         """Let go of everything."""
@@ -40,6 +44,10 @@ class FixedSource:
     def get(self) -> Answer:
         """Return the answer."""
         return self._answer
+
+    def prepare(self, timeout_s: float) -> str:  # noqa: ARG002 - a Source's
+        """Return the fault, in one line; nothing is left to load."""
+        return next((clean_line(each.reason) for each in self._answer.report.outcomes), "")
 
     def close(self) -> None:
         """Do nothing: nothing is held."""
@@ -62,6 +70,10 @@ class OnDemandSource:
         """Return the answer of the last run, of the one under way, or of a new one."""
         runs = self._by_pid.get(os.getpid())
         return (self._begin() if runs is None else runs).get()
+
+    def prepare(self, timeout_s: float) -> str:
+        """Load the checks in this process, as the first request would."""
+        return self._begin().prepare(timeout_s)
 
     def close(self) -> None:
         """End everything that was started; who asks later gets a 503."""

@@ -33,6 +33,9 @@ class AgeingSource:
     def get(self) -> Answer:
         return Answer(GREEN, 200, incidents={}, began_at=100.0, ended_at=101.0)
 
+    def prepare(self, timeout_s: float) -> str:  # noqa: ARG002 - a Source's
+        return ""
+
     def close(self) -> None:
         pass
 
@@ -42,6 +45,9 @@ class BrokenSource:
 
     def get(self) -> Answer:
         raise RuntimeError("password=s3cret")
+
+    def prepare(self, timeout_s: float) -> str:  # noqa: ARG002 - a Source's
+        return ""
 
     def close(self) -> None:
         pass
