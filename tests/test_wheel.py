@@ -154,6 +154,8 @@ def test_the_checks_of_the_machine_run(installed: Path) -> None:
         ["hospital-serve"],
         ["python", "-m", "hospital.serving.serve"],
         ["python", "-m", "hospital.serving.worker"],
+        ["hospital-deploy"],
+        ["python", "-m", "hospital.deploy"],
     ],
 )
 def test_each_server_helps(installed: Path, command: list[str]) -> None:
@@ -210,11 +212,28 @@ def test_the_bundle_runs(installed: Path, tmp_path: Path) -> None:
     assert "Memory is available." in titles
 
 
+def test_a_rendered_set_runs(installed: Path, tmp_path: Path) -> None:
+    """hospital-deploy finds its templates in the wheel; circusd is started from elsewhere."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
+        port = probe.getsockname()[1]
+
+    result = run(
+        installed, "hospital-deploy", "render", "--output", str(tmp_path), f"--port={port}"
+    )
+    with bundle(installed, Path("/"), str(tmp_path / "circus.ini")):
+        report = answer(f"http://127.0.0.1:{port}/")
+
+    assert (0, "") == (result.returncode, result.stderr)
+    assert "Memory is available." in [each["test"] for each in report["details"]]
+    workers = (tmp_path / "circus.ini.d" / "hospital-web.ini").read_text()
+    assert f"\ncmd = {installed / 'bin' / 'python'} -m hospital.serving.worker" in workers
+
+
 @contextmanager
-def bundle(installed: Path, folder: Path) -> Iterator[None]:
+def bundle(installed: Path, folder: Path, config: str = "deploy/circus.ini") -> Iterator[None]:
     """Run circusd while the block runs; pytest shows what it said if something fails."""
     circusd = subprocess.Popen(
-        [installed / "bin" / "python", "-m", "circus.circusd", "deploy/circus.ini"],
+        [installed / "bin" / "python", "-m", "circus.circusd", config],
         cwd=folder,
         env=environment(installed),
     )

@@ -1,0 +1,1 @@
+"""hospital-deploy: write the configuration of a machine instead of typing it."""

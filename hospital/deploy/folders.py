@@ -1,0 +1,126 @@
+"""The folders that a set needs: made where they lie in the set's own folder, else told.
+
+Rule: a folder that somebody named belongs to that person; nothing is changed about it.
+"""
+
+import grp
+import os
+import pwd
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from hospital.deploy.site import Site
+from hospital.deploy.store import make_folder, remove_folders
+from hospital.errors import HospitalError
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder that a set needs.
+
+    Attributes:
+        path: Where.
+        mode: Its permission bits.
+        user: Its owner; empty for who renders.
+        group: Its group; empty for that of who renders.
+        is_own: Whether it lies where hospital-deploy put it itself.
+    """
+
+    path: Path
+    mode: int
+    user: str
+    group: str
+    is_own: bool
+
+
+def folders_of(site: Site) -> list[Folder]:
+    """Return the folders of *site*, outer ones first.
+
+    Workers of another user pass through the run folder to their heartbeats, and see nothing else.
+    """
+    own = Path(site.output, "var")
+    through = 0o711 if site.user else 0o700
+    wanted = [
+        (site.run, through, "", ""),
+        (site.beats, 0o700, site.user, site.group),
+        (site.state, 0o700, site.user, site.group),
+        (site.log, 0o750, "", ""),
+    ]
+    return [
+        Folder(Path(path), mode, user, group, Path(path).is_relative_to(own))
+        for path, mode, user, group in wanted
+    ]
+
+
+def make(site: Site) -> list[Path]:
+    """Make the folders of *site* that lie in its own, and return those that are new.
+
+    Raises:
+        HospitalError: If one cannot be made, or cannot be given to who needs it.
+    """
+    made: list[Path] = []
+    for folder in folders_of(site):
+        if not folder.is_own:
+            continue
+        try:
+            made = [*make_folder(folder.path, 0o755 if site.user else 0o750), *made]
+            if _owner(folder) not in {None, _owned_by(folder.path)}:
+                os.chown(folder.path, *(_owner(folder) or (-1, -1)))
+            if stat.S_IMODE(folder.path.stat().st_mode) != folder.mode:
+                folder.path.chmod(folder.mode)
+        except HospitalError:
+            remove_folders(made)
+            raise
+        except OSError as error:
+            remove_folders(made)
+            reason = (error.strerror or str(error)).lower()
+            what = f"cannot give {folder.path} the owner and mode that it needs: {reason}"
+            raise HospitalError(what, "", f"run: {_command(folder)}") from None
+    return made
+
+
+def missing(site: Site) -> Iterator[str]:
+    """Yield what to run for each folder that somebody named and that is not as it must be."""
+    for folder in folders_of(site):
+        if folder.is_own:
+            continue
+        if not folder.path.is_dir():
+            if folder.path != Path(site.beats) or folder.user:  # else circusd makes it
+                yield f"{folder.path} is not there; run: {_command(folder)}"
+        elif folder.user and _owned_by(folder.path) != _owner(folder):
+            yield f"{folder.path} must belong to {folder.user}; run: {_command(folder)}"
+    yield from _closed(site)
+
+
+def _closed(site: Site) -> Iterator[str]:
+    """Yield what to run for each folder through which the workers cannot reach their own."""
+    if not site.user:
+        return
+    uid, gid = pwd.getpwnam(site.user).pw_uid, grp.getgrnam(site.group).gr_gid
+    around = {*Path(site.beats).parents, *Path(site.state).parents, Path(site.working_dir)}
+    for path in sorted(around | set(Path(site.working_dir).parents)):
+        with suppress(OSError):
+            status = path.stat()
+            bits = 0o100 if status.st_uid == uid else 0o010 if status.st_gid == gid else 0o001
+            if not status.st_mode & bits:
+                yield f"{site.user} cannot pass through {path}; run: chmod o+x {path}"
+
+
+def _owned_by(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_uid, status.st_gid
+
+
+def _owner(folder: Folder) -> tuple[int, int] | None:
+    with suppress(KeyError):
+        if folder.user:
+            return pwd.getpwnam(folder.user).pw_uid, grp.getgrnam(folder.group).gr_gid
+    return None
+
+
+def _command(folder: Folder) -> str:
+    owner = f" -o {folder.user} -g {folder.group}" if folder.user else ""
+    return f"install -d -m {folder.mode:04o}{owner} {folder.path}"
