@@ -21,7 +21,7 @@ from hospital.log_queue import LONGEST_QUEUE, QueuedWriter, _Asking, open_sender
 STALLED = """
     {patch}
     import json, os, sys, time
-    from hospital.logs import configure, get_logger
+    from hospital.logs import configure, flush, get_logger
     configure(fd=int(sys.argv[1]))
     logger = get_logger("test")
     longest = 0.0
@@ -33,7 +33,8 @@ STALLED = """
             time.sleep(0.001)
     print(longest, flush=True)
     sys.stdin.readline()      # by now the reader reads again
-    time.sleep(0.2)
+    while not flush():
+        pass
     logger.info("last")
 """
 PATCHES = {"threads": "", "gevent": "from gevent import monkey; monkey.patch_all()"}
@@ -277,3 +278,31 @@ def test_what_is_queued_is_written_at_exit(kind: str) -> None:
 
     assert b"" == found.stderr
     assert 3000 == found.stdout.count(b"\n")
+
+
+@pytest.mark.parametrize("kind", PATCHES)
+def test_what_was_dropped_is_said_by_the_exit(kind: str) -> None:
+    """A program that ends before its log is read accounts for every line."""
+    code = f"""
+        {PATCHES[kind]}
+        import sys
+        from hospital.logs import configure, get_logger
+        configure()
+        for number in range({LONGEST_QUEUE + 2000}):
+            get_logger("test").info("line", number=number)
+        print("logged", file=sys.stderr, flush=True)
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert b"logged\n" == process.stderr.readline()
+
+        lines = [json.loads(line) for line in process.stdout]
+
+    dropped = [line["dropped"] for line in lines if line["event"] == "log_lines_dropped"]
+    assert sum(dropped) > 0
+    assert LONGEST_QUEUE + 2000 == sum(dropped) + len(lines) - len(dropped)
