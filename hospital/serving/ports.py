@@ -1,20 +1,14 @@
-"""Listen on an address, or say in one line why not, who holds it, and what to do.
-
-``python -m hospital.serving.ports deploy/circus.ini`` looks at each address of a Circus
-configuration before circusd is started, for circusd itself exits 0 on a taken port.
-"""
+"""Listen on an address, or say in one line why not, who holds it, and what to do."""
 
 import contextlib
 import errno
 import os
 import socket
 import stat
-import sys
-from collections.abc import Iterator, Sequence
 from typing import Any
 
-from hospital.errors import HospitalError, PortError, UsageError
-from hospital.redaction import clean_line
+from hospital.errors import PortError
+from hospital.serving.socket_paths import listener
 
 DEFAULT_BACKLOG = 2048
 DEFAULT_REMEDY = "choose another port with --port"
@@ -81,7 +75,7 @@ def listen_unix(path: str, backlog: int | None = None) -> socket.socket:
     taken = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with contextlib.suppress(FileNotFoundError):
-            if stat.S_ISSOCK(os.stat(path).st_mode) and not _answers(path):  # noqa: PTH116
+            if stat.S_ISSOCK(os.stat(path).st_mode) and listener(path) is None:  # noqa: PTH116
                 os.unlink(path)  # noqa: PTH108 - a path of the socket layer, bytes at most 107
         taken.bind(path)
         taken.listen(DEFAULT_BACKLOG if backlog is None else backlog)
@@ -92,12 +86,6 @@ def listen_unix(path: str, backlog: int | None = None) -> socket.socket:
             "cannot listen on", f"unix:{path}: {reason.lower()}", "choose another path"
         ) from error
     return taken
-
-
-def _answers(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1.0)
-        return probe.connect_ex(path) == 0
 
 
 def port_error(host: str, port: int, error: OSError, *, remedy: str = DEFAULT_REMEDY) -> PortError:
@@ -190,52 +178,3 @@ def _resolve(host: str, port: int, family: int) -> tuple[int, Any]:
 
 def _written(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host and host[:1] != "[" else f"{host}:{port}"
-
-
-def check_circus(path: str) -> list[PortError]:
-    """Return what circusd would fail at: each address of a configuration that is not free."""
-    faults = []
-    for name, host, port in _addresses(path):
-        try:
-            remedy = f"choose another port under [socket:{name}] in the configuration"
-            bind(host, port, remedy=remedy).close()
-        except PortError as error:
-            faults.append(error)
-    return faults
-
-
-def _addresses(path: str) -> Iterator[tuple[str, str, int]]:
-    from circus.config import get_config
-
-    if not os.path.exists(path):  # noqa: PTH110 - circus asks the same way
-        raise UsageError("no such configuration:", path, "run it from the root of the checkout")
-    try:
-        sections = get_config(path)["sockets"]
-    except Exception as error:  # circus raises what its parser and its conversions raise
-        reason = clean_line(f"{type(error).__name__}: {error}")
-        raise UsageError("the configuration cannot be read:", f"{path}: {reason}") from error
-    for section in sections:
-        if "path" in section:
-            continue
-        port = section.get("port", "8080")
-        if not port.isdigit():
-            raise UsageError(f"[socket:{section['name']}] port is no number:", repr(port))
-        yield section["name"], section.get("host", "localhost"), int(port)
-
-
-def run(arguments: Sequence[str] | None = None) -> int:
-    """Say which addresses of Circus configurations are not free; 0 where all are."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    try:
-        if not arguments:
-            raise UsageError("name a Circus configuration,", "such as deploy/circus.ini")
-        faults: list[HospitalError] = [fault for path in arguments for fault in check_circus(path)]
-    except HospitalError as error:
-        faults = [error]
-    for fault in faults:
-        print(fault, file=sys.stderr)  # noqa: T201 - the purpose of the command
-    return 1 if faults else 0
-
-
-if __name__ == "__main__":
-    sys.exit(run())

@@ -17,18 +17,6 @@ from hospital.serving import ports
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CONFIGURATION = """
-[circus]
-check_delay = 1
-
-[socket:web]
-host = 127.0.0.1
-port = {port}
-
-[socket:local]
-path = web.sock
-"""
-
 
 @pytest.fixture
 def taken() -> "Iterator[int]":
@@ -158,64 +146,6 @@ def test_a_path_in_use_is_left_alone(tmp_path: Path, kind: str) -> None:
             ports.listen_unix(str(path))
 
     assert path.exists()
-
-
-def look_at(*configurations: Path | str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "hospital.serving.ports", *map(str, configurations)],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-
-
-def test_the_look_before_circusd_finds_a_taken_port(taken: int, tmp_path: Path) -> None:
-    """The look of make run, for circusd itself would exit 0."""
-    configuration = tmp_path / "circus.ini"
-    configuration.write_text(CONFIGURATION.format(port=taken))
-
-    done = look_at(configuration)
-
-    assert 1 == done.returncode
-    assert f"cannot listen on 127.0.0.1:{taken}: the port is in use by " in done.stderr
-    assert done.stderr.endswith(
-        "; stop it, or choose another port under [socket:web] in the configuration\n"
-    )
-    assert 1 == done.stderr.count("\n")
-
-
-def test_the_look_before_circusd_is_silent_where_all_is_free(tmp_path: Path) -> None:
-    """It leaves nothing bound."""
-    configuration = tmp_path / "circus.ini"
-    configuration.write_text(CONFIGURATION.format(port=0))
-
-    done = look_at(configuration)
-
-    assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        (None, "no such configuration: "),
-        (CONFIGURATION.format(port="http"), "[socket:web] port is no number: 'http'"),
-        ("[socket:web\n", "cannot be read"),
-    ],
-)
-def test_a_configuration_that_cannot_be_used_is_told(
-    tmp_path: Path, text: str | None, said: str
-) -> None:
-    """In one line, with an exit code that is not 0."""
-    configuration = tmp_path / "circus.ini"
-    if text is not None:
-        configuration.write_text(text)
-
-    done = look_at(configuration)
-
-    assert 1 == done.returncode
-    assert said in done.stderr
-    assert 1 == done.stderr.count("\n")
 
 
 def test_a_socket_that_was_handed_down_is_its_supervisors(tmp_path: Path) -> None:

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from hospital.serving import beat
+from hospital.serving.beat import SERVING, Beat
+from hospital.supervision import hooks
 from hospital.supervision.hooks import use_this_python
 
 
@@ -17,10 +20,12 @@ class Watcher:
     """What the hook touches of a Circus watcher."""
 
     name = "web"
+    uid = gid = None
 
-    def __init__(self, cmd: str, env: dict[str, str] | None = None) -> None:
+    def __init__(self, cmd: str, env: dict[str, str] | None = None, folder: str = ".") -> None:
         self.cmd = cmd
         self.env = env
+        self.working_dir = folder
 
 
 class Arbiter:
@@ -71,7 +76,7 @@ def test_a_python_whose_path_needs_quoting_is_quoted(tmp_path: Path) -> None:
     code = (
         "from types import SimpleNamespace as Any_\n"
         "from hospital.supervision.hooks import use_this_python\n"
-        "watcher = Any_(name='web', cmd='python -m x', env={})\n"
+        "watcher = Any_(name='web', cmd='python -m x', env={}, working_dir='.')\n"
         "use_this_python(watcher=watcher, arbiter=Any_(sockets={}), hook_name='before_start')\n"
         "print(watcher.cmd)"
     )
@@ -116,6 +121,49 @@ def test_a_socket_that_is_not_there_is_refused(
 
     assert starts is started
     assert starts is not ("cannot start web: there is no socket wbe" in caplog.text)
+
+
+def test_the_parsers_own_name_is_no_variable() -> None:
+    """Circus's parser leaves it in each section, and so in the environment of the workers."""
+    watcher = Watcher("python", {"__name__": "env:web", "PATH": "/bin"})
+
+    call(watcher)
+
+    assert {"PATH", "CIRCUSD_PID"} == set(watcher.env or {})
+
+
+def test_the_folder_of_heartbeats_is_made_and_swept(tmp_path: Path) -> None:
+    """It is for its user alone; what the dead of an earlier circusd left there is removed."""
+    watcher = Watcher("python", {"HOSPITAL_HEARTBEAT_DIR": "beats"}, str(tmp_path))
+    assert call(watcher)
+    folder = tmp_path / "beats"
+    assert 0o700 == folder.stat().st_mode & 0o777
+    own = beat.started(os.getpid())
+    assert own is not None
+    beat.write(folder, os.getpid(), Beat("web", own, SERVING))
+    beat.write(folder, os.getppid(), Beat("web", 1, SERVING))  # another process had that pid
+    (folder / ".4711.4194305").write_text("{")  # it was being written
+    (folder / "README").write_text("of somebody")
+
+    assert call(watcher)
+
+    assert {str(os.getpid()), "README"} == {path.name for path in folder.iterdir()}
+
+
+def test_a_hook_that_fails_does_not_stop_the_watcher(caplog: pytest.LogCaptureFixture) -> None:
+    """Circus takes its failure for a no, and stops all workers."""
+    nothing = Watcher("python")
+
+    with caplog.at_level(logging.ERROR, logger="circus"):
+        answers = [
+            hooks.before_spawn(nothing, Arbiter()),
+            hooks.after_spawn(nothing, Arbiter(), 4711),
+            hooks.before_reap(nothing, Arbiter(), 4711),
+            hooks.after_reap(nothing, Arbiter(), 4711, 0),
+        ]
+
+    assert [True] * 4 == answers
+    assert 4 == caplog.text.count("a hook of web failed, and is passed over")
 
 
 def test_circusd_imports_nothing_heavy_for_it() -> None:
