@@ -139,10 +139,13 @@ class Bundle:
             time.sleep(0.05)
         return done
 
+    def circusctl(self) -> list[str]:
+        """Return the beginning of a command for this circusd, to be given in its folder."""
+        return [str(BIN / "circusctl"), "--endpoint", "ipc://deploy/var/run/circusd.sock"]
+
     def _ask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        endpoint = "ipc://deploy/var/run/circusd.sock"
         return subprocess.run(
-            [BIN / "circusctl", "--endpoint", endpoint, *arguments],
+            [*self.circusctl(), *arguments],
             cwd=self.folder,
             env={"PATH": "/usr/bin:/bin"},
             stdout=subprocess.PIPE,

@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 from hospital.serving.lifetime import CIRCUSD_VARIABLE
-from hospital.supervision import beats_folder
+from hospital.supervision import beats_folder, stopping
 from hospital.supervision.care import Care
 
 _SOCKET = re.compile(r"[$(]\(circus\.sockets\.([\w.\-]+)\)", re.IGNORECASE)
@@ -25,9 +25,9 @@ def use_this_python(watcher: Any, arbiter: Any, **_more: Any) -> bool:
     absolute paths works from a virtual environment that is not activated. Called again, at a
     restart, it changes nothing more.
 
-    Tells the workers whose child they are (``CIRCUSD_PID``), and makes the folder of their
-    heartbeat files. Refuses to start them on a socket that circusd does not have: circusd itself
-    would hand them the text of its name.
+    Tells the workers whose child they are (``CIRCUSD_PID``), makes the folder of their heartbeat
+    files, and has a signal end circusd whenever it comes. Refuses to start them on a socket that
+    circusd does not have: circusd itself would hand them the text of its name.
 
     Returns:
         False, and a line in circusd's log, where the watcher cannot work.
@@ -50,6 +50,7 @@ def use_this_python(watcher: Any, arbiter: Any, **_more: Any) -> bool:
     watcher.env = {**(watcher.env or {}), CIRCUSD_VARIABLE: str(os.getpid())}
     watcher.env.pop("__name__", None)  # the parser's own, of the section [env:…]
     _prepare_folder(watcher, logger)
+    stopping.ask_until_it_stops(arbiter)
     return True
 
 
