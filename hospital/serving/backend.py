@@ -5,21 +5,32 @@ see docs/reference/serving.md for what it would do.
 """
 
 import os
+import random
+import secrets
 import signal
 import socket
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from itertools import count
 from time import monotonic
 from typing import Any
 
 import gevent
 from gevent.event import Event
-from gevent.pywsgi import WSGIServer
 
-from hospital.errors import PortError, UsageError
+from hospital.errors import UsageError
 from hospital.logs import get_logger
 from hospital.redaction import clean_line
-from hospital.serving import lifetime, ports
-from hospital.serving.handler import NEVER, Handler
+from hospital.serving import lifetime, listening
+from hospital.serving.acceptor import Acceptor
+from hospital.serving.connection import LINGER_S, NEVER, Connection
+from hospital.serving.crew import Crew
+from hospital.serving.crowd import Crowd
+from hospital.serving.heads import Head
+from hospital.serving.limits import Limits
+from hospital.serving.recorder import Access, Recorder
 
 logger = get_logger("hospital.serving")
 
@@ -27,11 +38,11 @@ NAME = "gevent"
 """chaussette ties monkey patching and ``--graceful-timeout`` to names: it has to be this one."""
 
 DEFAULT_GRACEFUL_TIMEOUT_S = 10.0
-_LINGER_S = 0.5
 _TICK_S = 0.02
+_SWEEP_S = 0.25
 
 
-class Server(WSGIServer):
+class Server:
     """Serve a WSGI application on gevent, and drain on SIGTERM and SIGINT.
 
     Args:
@@ -40,21 +51,20 @@ class Server(WSGIServer):
         backlog: Connections that may wait to be accepted.
         address_family: Family of the socket; an inherited one knows its own.
         socket_type: Type of the socket; likewise.
-        spawn: Connections at once; None for no limit.
+        spawn: Connections at once, where that is fewer than the limits say.
         graceful_timeout: Seconds that requests in flight may take after a signal.
         life: Where the process ends with its parent: an orphan drains for a second at most.
+        limits: How long clients may take, and how many there may be.
+        access: Told of each answer.
+        on_serving: Called once it listens and the loop runs.
+        on_drain: Called when the drain begins.
 
     Raises:
         PortError: If the address cannot be listened on.
         UsageError: If the application cannot be called.
     """
 
-    handler_class = Handler
-    head_timeout_s = 10.0
-    keep_alive_s = 75.0
-    stall_timeout_s = 30.0
-
-    def __init__(  # noqa: PLR0913 - chaussette's contract
+    def __init__(  # noqa: PLR0913 - chaussette's contract, and ours
         self,
         listener: tuple[str, int | None] | socket.socket,
         application: Any,
@@ -65,6 +75,10 @@ class Server(WSGIServer):
         spawn: int | None = None,
         graceful_timeout: float | None = None,
         life: lifetime.Lifetime | None = None,
+        limits: Limits | None = None,
+        access: Access | None = None,
+        on_serving: Callable[[], object] | None = None,
+        on_drain: Callable[[], object] | None = None,
     ) -> None:
         if not callable(application):
             raise UsageError("the application cannot be called:", clean_line(repr(application), 80))
@@ -72,45 +86,39 @@ class Server(WSGIServer):
             raise UsageError("HTTP needs a stream socket", remedy="leave out --socket-type")
         self.inherited_fd = -1
         if isinstance(listener, tuple):
-            listener = self._take_socket(*listener, backlog, address_family)
+            self.inherited_fd = listening.inherited_number(listener[0])
+            listener = listening.take_socket(*listener, backlog, address_family)
         self.graceful_timeout_s = (
             DEFAULT_GRACEFUL_TIMEOUT_S if graceful_timeout is None else float(graceful_timeout)
         )
-        self.handlers: set[Handler] = set()
+        self.application = application
+        self.recorder = Recorder(access)
+        self.limits = _at_most(limits or Limits(), spawn)
+        self.environ = listening.make_environ(listener, shared=self.inherited_fd >= 0)
+        self.loop: Any = gevent.get_hub().loop
+        self.crowd = Crowd()
+        self.crew = Crew()
+        self.acceptor = Acceptor(listener, self, shared=self.inherited_fd >= 0)
         self.draining = False
+        self.started = False
+        self._turns: deque[Connection] = deque()
+        self._turn: Any = self.loop.timer(0.0)
+        self._sweep: Any = None
+        self._ids = map(f"{secrets.token_hex(4)}-{{:x}}".format, count(1))
+        self._left = _with_jitter(self.limits.max_requests)
         self._woken = Event()
         self._end = NEVER
         self._life = life
         self._signals: Any = None
         self._close_s = lifetime.CLOSE_S
-        listener.setblocking(False)  # noqa: FBT003 - its only parameter
-        super().__init__(
-            listener,
-            application,
-            spawn="default" if spawn is None else spawn,
-            log=None,
-            environ={
-                "SERVER_SOFTWARE": "hospital",
-                "wsgi.multithread": True,
-                "wsgi.multiprocess": self.inherited_fd >= 0,
-            },
-        )
+        self._on_serving = on_serving
+        self._on_drain = on_drain
 
-    def _take_socket(
-        self, host: str, port: int | None, backlog: int | None, family: int
-    ) -> socket.socket:
-        if host.startswith("fd://"):
-            self.inherited_fd = int(host.removeprefix("fd://"))
-            return _inherited_socket(self.inherited_fd)
-        if host.startswith("unix:"):
-            return ports.listen_unix(host.removeprefix("unix:"), backlog)
-        return ports.listen(host, port or 0, backlog, family)
-
-    def update_environ(self) -> None:
-        """Fill in the name and port of the server, without asking a name server."""
-        address = self.address if isinstance(self.address, tuple) else ("localhost", "")
-        self.environ.setdefault("SERVER_NAME", str(address[0]))
-        self.environ.setdefault("SERVER_PORT", str(address[1]))
+    def start(self) -> None:
+        """Begin to take connections, which are answered as soon as the loop runs."""
+        self.started = True
+        self.acceptor.start()
+        self._look_after(_SWEEP_S)
 
     def serve_forever(self, stop_timeout: float | None = None) -> None:
         """Serve until a signal, then drain.
@@ -124,13 +132,14 @@ class Server(WSGIServer):
         try:
             if not self.started:
                 self.start()
+            if self._on_serving is not None:
+                self._on_serving()
             while self._end == NEVER:
                 self._woken.wait(1.0)
-                self._hang_up_on_the_late()
             self._drain()
             self._end = min(self._end, monotonic())
         finally:
-            self.close()
+            self.acceptor.close()
             close = getattr(self.application, "close", None)
             if callable(close):
                 close()
@@ -151,54 +160,103 @@ class Server(WSGIServer):
         if first:
             lifetime.end_after(lambda: self._end + self._close_s - monotonic())
 
+    def count(self) -> None:
+        """Count an answer, and drain when there were as many as one process shall give."""
+        self._left -= 1
+        if self._left == 0:
+            logger.info("max_requests_reached", number=self.limits.max_requests)
+            self.begin_drain()
+            self._woken.set()
+
+    def next_id(self) -> str:
+        """Return an id for a request that has none."""
+        return next(self._ids)
+
+    def take_turns(self, connection: Connection) -> None:
+        """Have a connection that has sent more requests go on when the others had their turn."""
+        if not self._turns:
+            self._turn.start(self._next_turns)
+        self._turns.append(connection)
+
+    def _next_turns(self) -> None:
+        for _ in range(len(self._turns)):
+            connection = self._turns.popleft()
+            if connection.place is not None:
+                connection.go_on()
+        if self._turns:
+            self._turn.stop()
+            self._turn.start(self._next_turns)
+
+    def _look_after(self, interval_s: float) -> None:
+        if self._sweep is not None:
+            self._sweep.close()
+        self._sweep = self.loop.timer(interval_s, interval_s)
+        self._sweep.start(self._end_the_late)
+
+    def _end_the_late(self) -> None:
+        for connection in self.crowd.late(monotonic()):
+            connection.time_over()
+        self.acceptor.look_at_limits()
+
     def _drain(self) -> None:
+        if self._on_drain is not None:
+            self._on_drain()
         self.draining = True
-        self._do_read()  # type: ignore[attr-defined]  # who waits to be accepted came before the end
-        gevent.sleep(0)
-        self.close()
+        self.loop.run_callback(self._stop_accepting)
+        while self.started:
+            gevent.sleep(0)
         if self.inherited_fd >= 0:
             os.close(self.inherited_fd)
-        # A request may be on its way on a connection that looks idle: it is waited for, a moment.
-        linger_end = min(monotonic() + _LINGER_S, self._end)
-        for handler in self.handlers:
-            if handler.idle:
-                handler.deadline = linger_end
-        while self.handlers and monotonic() < self._end:
+        while self.crowd and monotonic() < self._end:
             gevent.sleep(_TICK_S)
-            self._hang_up_on_the_late()
-        if self.handlers:
-            logger.warning("requests_cut", number=len(self.handlers))
+        if self.crowd.answering:
+            logger.warning("requests_cut", number=self.crowd.answering)
 
-    def _hang_up_on_the_late(self) -> None:
-        now = monotonic()
-        for handler in [each for each in self.handlers if each.deadline < now]:
-            handler.hang_up()
+    def _stop_accepting(self) -> None:
+        """Begin the end; called by the loop, where requests may be answered."""
+        self.acceptor.take_the_last()
+        # A request may be on its way on a connection that looks idle: it is waited for, a moment.
+        linger_end = monotonic() + LINGER_S
+        for place in (self.crowd.fresh, self.crowd.kept):
+            for connection in place:
+                connection.deadline = min(connection.deadline, linger_end)
+        self._look_after(_TICK_S)
+        self.started = False
 
-    def log_exception(self, error: BaseException, method: str, path: str) -> None:
+    def log_exception(self, error: BaseException, head: Head, request_id: str) -> None:
         """Write what an application raised to the log, with the traceback."""
-        logger.error("request_failed", method=method, path=path, exc_info=error)
+        logger.error(
+            "request_failed",
+            method=head.method,
+            path=head.environ["PATH_INFO"],
+            request_id=request_id,
+            exc_info=error,
+        )
 
 
-def _inherited_socket(number: int) -> socket.socket:
-    try:
-        # What the application starts must not hold the port.
-        os.set_inheritable(number, False)  # noqa: FBT003 - its only parameter beside the number
-        taken = socket.socket(fileno=os.dup(number))
-        listening = taken.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-    except OSError as error:
-        raise PortError(
-            "cannot listen on descriptor", f"{number}: {error.strerror}", _FD_REMEDY
-        ) from error
-    if not listening:
-        raise PortError("cannot listen on descriptor", f"{number}: it does not listen", _FD_REMEDY)
-    return taken
+def _at_most(limits: Limits, spawn: int | None) -> Limits:
+    if spawn is None or spawn >= limits.max_connections:
+        return limits
+    return replace(limits, max_connections=max(1, spawn))
 
 
-_FD_REMEDY = "under circus, set use_sockets = True and pass --fd $(circus.sockets.NAME)"
+def _with_jitter(most: int) -> int:
+    """Return up to a tenth more than *most*; -1 for never."""
+    return most + random.randint(0, most // 10) if most else -1  # noqa: S311 - no secret
 
 
-def register(life: lifetime.Lifetime | None = None) -> None:
-    """Make it known to chaussette."""
+def register(
+    life: lifetime.Lifetime | None = None,
+    *,
+    limits: Limits | None = None,
+    access: Access | None = None,
+    on_serving: Callable[[], object] | None = None,
+    on_drain: Callable[[], object] | None = None,
+) -> None:
+    """Make it known to chaussette; the arguments are those of ``Server``."""
     from chaussette import backend
 
-    backend.register(NAME, Server if life is None else partial(Server, life=life))
+    made = partial(
+        Server, life=life, limits=limits, access=access, on_serving=on_serving, on_drain=on_drain
+    )
+    backend.register(NAME, made)

@@ -1,22 +1,22 @@
 """Read the head of an HTTP request strictly: what is doubtful is refused, not guessed at.
 
-Rule: no I/O here; lines of bytes go in, a ``Head`` comes out or a ``Refusal`` is raised. Where
-two programs could read the same bytes differently (a proxy before us, and us), none of the
-readings is accepted.
+Rule: no I/O here; bytes go in, a ``Head`` comes out or a ``Refusal`` is raised. Where two
+programs could read the same bytes differently (a proxy before us, and us), none of the readings
+is accepted.
 
 Source: RFC 9110 and RFC 9112, 2022.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import unquote_to_bytes
 
 LONGEST_LINE_BYTES = 8192
 MOST_FIELDS = 100
 LONGEST_HEAD_BYTES = 32_768
 
-_REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP/(\d)\.(\d)\r\n")
-_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\x00-\x08\x0a-\x1f\x7f]*)\r\n")
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP/(\d)\.(\d)")
+_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\x00-\x08\x0a-\x1f\x7f]*)")
 _ABSOLUTE = re.compile(r"https?://([^/?#@]+)([/?].*)?", re.IGNORECASE)
 _DIGITS = re.compile(r"[0-9]{1,15}")
 _HOST = re.compile(r"(?:\[[\dA-Fa-f:.]+\]|[\w.\-~%!$&'()*+;=]*)(?::\d{0,5})?", re.ASCII)
@@ -24,6 +24,12 @@ _ONCE = frozenset({"CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_HOST", "HTTP_TRANSFER
 _KEPT_APART = {"CONTENT_LENGTH": "CONTENT_LENGTH", "CONTENT_TYPE": "CONTENT_TYPE"}
 _known_keys: dict[bytes, str] = {}
 _MOST_KNOWN_KEYS = 500
+_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
+_NO_BEGINNING = re.compile(rb"[^!#$%&'*+\-.^_`|~0-9A-Za-z\r]")
+_SECRETS = frozenset({"HTTP_AUTHORIZATION", "HTTP_COOKIE", "HTTP_PROXY_AUTHORIZATION"})
+_known_heads: dict[bytes, "Head"] = {}
+_MOST_KNOWN_HEADS = 64
+_LONGEST_KNOWN_HEAD_BYTES = 512
 
 
 class Refusal(Exception):  # noqa: N818 - an answer to the client rather than an error of ours
@@ -34,23 +40,33 @@ class Refusal(Exception):  # noqa: N818 - an answer to the client rather than an
         self.reason = reason
         super().__init__(f"{status}: {reason}")
 
+    @property
+    def code(self) -> int:
+        """The number of the status."""
+        return int(self.status[:3])
+
 
 class Head:
     """What the head of a request says.
 
     Attributes:
         method: The method, as sent.
+        target: What is asked for, as sent.
         version: ``HTTP/1.0`` or ``HTTP/1.1``.
-        environ: What it adds to a WSGI environment.
+        environ: What it adds to a WSGI environment; not to be changed.
         body_bytes: Length of the body.
         keep_alive: Whether the client wants to send another request afterwards.
         expects_continue: Whether the client waits for ``100 Continue`` before the body.
     """
 
-    __slots__ = ("body_bytes", "environ", "expects_continue", "keep_alive", "method", "version")
+    __slots__ = (
+        *("body_bytes", "environ", "expects_continue", "keep_alive"),
+        *("method", "target", "version"),
+    )
 
-    def __init__(self, method: str, version: str, environ: dict[str, str]) -> None:
+    def __init__(self, method: str, target: str, version: str, environ: Mapping[str, str]) -> None:
         self.method = method
+        self.target = target
         self.version = version
         self.environ = environ
         self.body_bytes = _body_bytes(environ)
@@ -62,24 +78,87 @@ class Head:
         self.expects_continue = newer and environ.get("HTTP_EXPECT", "").lower() == "100-continue"
 
 
-def read_head(request_line: bytes, field_lines: Sequence[bytes]) -> Head:
-    r"""Return what the lines of a head say; each still ends in its line feed.
+def read_head(head: bytes) -> Head:
+    r"""Return what a head says: all that stands before its empty line.
+
+    Whoever probes sends the same bytes each time: short heads without a secret are remembered,
+    a few of them, and given again. So nobody may change what is returned.
 
     Raises:
-        Refusal: If the head is malformed, ambiguous or of a version unknown here.
+        Refusal: If the head is malformed, ambiguous, too long or of a version unknown here.
 
-    >>> head = read_head(b"GET /a%20b?c HTTP/1.1\r\n", [b"Host: x\r\n"])
+    >>> head = read_head(b"GET /a%20b?c HTTP/1.1\r\nHost: x")
     >>> head.environ["PATH_INFO"], head.environ["QUERY_STRING"], head.keep_alive
     ('/a b', 'c', True)
     """
-    line = _REQUEST_LINE.fullmatch(request_line)
-    if line is None:
+    known = _known_heads.get(head)
+    if known is not None:
+        return known
+    request_line, *field_lines = head.split(b"\r\n")
+    if len(head) > LONGEST_LINE_BYTES:
+        check_begun(head)
+    elif len(field_lines) > MOST_FIELDS:
+        raise _too_many()
+    read = _read_lines(request_line, field_lines)
+    if len(head) <= _LONGEST_KNOWN_HEAD_BYTES and _SECRETS.isdisjoint(read.environ):
+        if len(_known_heads) >= _MOST_KNOWN_HEADS:  # strangers fill it: the memory is bounded
+            _known_heads.clear()
+        _known_heads[head] = read
+    return read
+
+
+def check_begun(begun: bytes) -> None:
+    r"""Refuse at once what cannot become a good head, however it goes on.
+
+    Raises:
+        Refusal: If it is too long, or malformed already: whoever speaks TLS or sends bare line
+            feeds would else wait for an answer until the timeout.
+
+    >>> check_begun(b"GET / HTTP/1.1\r\nHo")
+    >>> check_begun(b"GET / HTTP/1.1\nHo")
+    Traceback (most recent call last):
+      ...
+    hospital.serving.heads.Refusal: 400 Bad Request: a line does not end in CR LF
+    """
+    end = begun.find(b"\r\n")
+    first = len(begun) if end < 0 else end + 2
+    if first > LONGEST_LINE_BYTES:
+        raise Refusal("414 URI Too Long", "the request line is too long")
+    if _NO_BEGINNING.match(begun):
         raise Refusal("400 Bad Request", "the request line is malformed")
-    method, target, major, minor = line.groups()
+    if _BARE_LINE_FEED.search(begun):
+        raise Refusal("400 Bad Request", "a line does not end in CR LF")
+    if end >= 0:
+        _read_request_line(begun[:end])
+        lines = begun[first:].split(b"\r\n")
+        longest = max(map(len, lines)) + 2
+        total = len(begun) - first
+        if (
+            longest > LONGEST_LINE_BYTES
+            or total > LONGEST_HEAD_BYTES
+            or len(lines) > MOST_FIELDS + 1
+        ):
+            raise _too_many()
+
+
+def _too_many() -> Refusal:
+    return Refusal("431 Request Header Fields Too Large", "send fewer, shorter headers")
+
+
+def _read_request_line(line: bytes) -> tuple[bytes, bytes, str]:
+    """Return method, target and version."""
+    found = _REQUEST_LINE.fullmatch(line)
+    if found is None:
+        raise Refusal("400 Bad Request", "the request line is malformed")
+    method, target, major, minor = found.groups()
     if major != b"1" or minor not in b"01":
         raise Refusal("505 HTTP Version Not Supported", "speak HTTP/1.1")
+    return method, target, "HTTP/1.1" if minor == b"1" else "HTTP/1.0"
+
+
+def _read_lines(request_line: bytes, field_lines: Sequence[bytes]) -> Head:
+    method, target, version = _read_request_line(request_line)
     environ = _read_fields(field_lines)
-    version = "HTTP/1.1" if minor == b"1" else "HTTP/1.0"
     if version == "HTTP/1.1" and "HTTP_HOST" not in environ:
         raise Refusal("400 Bad Request", "the Host header is missing")
     if not _HOST.fullmatch(environ.get("HTTP_HOST", "")):
@@ -94,7 +173,7 @@ def read_head(request_line: bytes, field_lines: Sequence[bytes]) -> Head:
     environ["QUERY_STRING"] = query
     environ["SERVER_PROTOCOL"] = version
     environ["REQUEST_METHOD"] = named = method.decode("ascii")
-    return Head(named, version, environ)
+    return Head(named, target.decode("ascii"), version, environ)
 
 
 def _read_fields(lines: Sequence[bytes]) -> dict[str, str]:
@@ -139,7 +218,7 @@ def _origin_form(method: bytes, target: str, environ: dict[str, str]) -> str:
     return rest if rest[0] == "/" else f"/{rest}"
 
 
-def _body_bytes(environ: dict[str, str]) -> int:
+def _body_bytes(environ: Mapping[str, str]) -> int:
     if "HTTP_TRANSFER_ENCODING" in environ:
         if "CONTENT_LENGTH" in environ:
             raise Refusal("400 Bad Request", "Transfer-Encoding beside Content-Length")

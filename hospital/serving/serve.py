@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 if TYPE_CHECKING:
     from hospital.serving.serve_options import Options
+    from hospital.settings import Settings
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -24,11 +25,13 @@ def run() -> NoReturn:
     from hospital.running.import_path import import_from_here
     from hospital.running.sweep import adopt_orphans
     from hospital.serving import lifetime
+    from hospital.serving.hub_errors import log_failed_greenlets
 
     import_from_here()
 
     lifetime.leave_at_once_on_signals()
     adopt_orphans()
+    log_failed_greenlets()
     code = main()
     from hospital import logs
 
@@ -84,18 +87,24 @@ def _main(
     settings = read_settings()
     undo = logs.configure(level=settings.log_level, log_format=settings.log_format, fd=2)
     try:
-        _serve(options, stream, make_app or _make_app)
+        _serve(options, stream, make_app or _make_app, settings)
     finally:
         undo()
     return 0
 
 
-def _serve(options: "Options", stream: TextIO, make_app: "Callable[[Options], Any]") -> None:
+def _serve(
+    options: "Options",
+    stream: TextIO,
+    make_app: "Callable[[Options], Any]",
+    settings: "Settings",
+) -> None:
     from hospital.serving import backend, ports
+    from hospital.serving.limits import Limits
 
     listener = ports.listen(options.host, options.port)
     host, port = listener.getsockname()[:2]
-    server = backend.Server(listener, make_app(options))
+    server = backend.Server(listener, make_app(options), limits=Limits.of(settings))
     server.start()
     _show(f"Serving on {host} port {port}...\n", stream)
     server.serve_forever()

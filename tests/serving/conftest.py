@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 
 APPLICATION = """
+import gc
 import json
 import os
+import sys
 import time
 
 import gevent
@@ -27,7 +29,8 @@ def app(environ, start_response):
     headers = [("Cache-Control", "no-store"), ("Content-Type", "text/plain")]
     parts = [b"hello ", b"world"]
     if path == "/slow":
-        open("arrived", "w").close()
+        with open("arrived", "a") as arrived:
+            arrived.write("x")
         gevent.sleep(float(query))
     elif path == "/block":
         open("arrived", "w").close()
@@ -59,13 +62,91 @@ def app(environ, start_response):
         print("said to wsgi.errors", file=environ["wsgi.errors"], flush=True)
     elif path == "/pid":
         parts = [str(os.getpid()).encode()]
+    elif path == "/large":
+        parts = Closing(int(query))
+    elif path == "/whole":
+        parts = [b"x" * 1_000_000 * int(query)]
+    elif path == "/counts":
+        parts = [json.dumps(counts()).encode()]
+    elif path == "/hoard":
+        hoard(float(query))
+    elif path == "/never":
+        return parts
+    elif path == "/twice":
+        start_response("200 OK", headers)
+    elif path == "/replaced":
+        start_response("200 OK", headers)
+        try:
+            raise ValueError
+        except ValueError:
+            start_response("503 Replaced", headers, sys.exc_info())
+        return parts
+    elif path == "/split":
+        headers.append(("X-A", "b\\r\\nX-Injected: 1"))
+    elif path == "/id":
+        headers.append(("X-Request-Id", "mine"))
+        start_response("503 Service Unavailable", headers)
+        return parts
     start_response("200 OK", headers)
     return parts
+
+
+class Closing:
+    closed = 0
+
+    def __init__(self, megabytes):
+        self.parts = iter([b"x" * 1_000_000] * megabytes)
+
+    def __iter__(self):
+        return self.parts
+
+    def close(self):
+        Closing.closed += 1
+
+
+def hoard(seconds):
+    held = []
+    try:
+        while True:
+            held.append(open(os.devnull))
+    except OSError:
+        held.pop().close()
+        open("arrived", "w").close()
+        held.append(open(os.devnull))
+        gevent.sleep(seconds)
+    for each in held:
+        each.close()
+
+
+def counts():
+    gc.collect()
+    return {
+        "greenlets": sum(isinstance(each, gevent.Greenlet) for each in gc.get_objects()),
+        "handles": len(os.listdir("/proc/self/fd")),
+        "closed": Closing.closed,
+    }
 
 
 def late():
     yield b"first"
     raise ValueError("too late")
+"""
+
+PROGRAM = """
+from gevent import monkey
+
+monkey.patch_all()
+
+import sys
+
+from application import app
+from hospital import logs
+from hospital.serving.backend import Server
+from hospital.serving.limits import Limits
+
+logs.configure()
+listener = ("fd://" + sys.argv[1], None)
+Server(listener, app, limits=Limits(LIMITS)).serve_forever()
 """
 
 DEADLINE_S = 15.0
@@ -110,12 +191,32 @@ class Worker:
     def output(self) -> str:
         return (self.folder / "output").read_text()
 
+    def complaints(self) -> str:
+        """Return what the worker said, but for the lines of its access log."""
+        lines = self.output().splitlines()
+        return "\n".join(line for line in lines if '"hospital.access"' not in line)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many greenlets and handles it has, this request's own included."""
+        counted: dict[str, int] = json.loads(self.get("/counts").partition(b"\r\n\r\n")[2])
+        return counted
+
+    def resident_kb(self) -> int:
+        """Return the memory that it has."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0])
+
+    def cpu_s(self) -> float:
+        """Return the processor time that it has used."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(") ")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def lines(self) -> list[dict[str, Any]]:
         """Return what the worker logged."""
         return [json.loads(line) for line in self.output().splitlines() if line[:1] == "{"]
 
     def wait_for_request(self) -> None:
-        """Wait until the application has been called with /slow or /block."""
+        """Wait until the application has been called with /slow, /block or /hoard."""
         self.wait_for((self.folder / "arrived").exists)
 
     @staticmethod
@@ -165,14 +266,19 @@ def start_worker(tmp_path: Path, environment: dict[str, str]) -> Iterator[Callab
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
 
         def start(
-            *arguments: str, application: str = "application.app", inherited: Any = listener
+            *arguments: str,
+            application: str = "application.app",
+            inherited: Any = listener,
+            limits: str = "",
         ) -> Worker:
+            number = str(inherited.fileno())
+            command = ["-m", "hospital.serving.worker", "--fd", number, *arguments, application]
+            if limits:  # those that no setting changes
+                (tmp_path / "program.py").write_text(PROGRAM.replace("LIMITS", limits))
+                command = ["program.py", number]
             with (tmp_path / "output").open("a") as output:
                 process = subprocess.Popen(
-                    [
-                        *(sys.executable, "-m", "hospital.serving.worker"),
-                        *("--fd", str(inherited.fileno()), *arguments, application),
-                    ],
+                    [sys.executable, *command],
                     cwd=tmp_path,
                     env=environment,
                     pass_fds=[inherited.fileno()],

@@ -1,7 +1,11 @@
 """What the gevent backend puts on the wire."""
 
 import json
+import re
 import socket
+import stat
+import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -9,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.serving.conftest import Worker
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from tests.serving.conftest import Worker
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
@@ -25,7 +29,7 @@ def body_of(response: bytes) -> bytes:
     return response.partition(b"\r\n\r\n")[2]
 
 
-def test_the_head_of_a_response_has_its_order(worker: "Worker") -> None:
+def test_the_head_of_a_response_has_its_order(worker: Worker) -> None:
     """Date, Server, Content-Type and Content-Length come first, then what the application adds."""
     response = worker.get("/")
 
@@ -38,7 +42,7 @@ def test_the_head_of_a_response_has_its_order(worker: "Worker") -> None:
     assert b"hello world" == body_of(response)
 
 
-def test_head_and_body_leave_in_one_send(worker: "Worker") -> None:
+def test_head_and_body_leave_in_one_send(worker: Worker) -> None:
     """Two sends without TCP_NODELAY cost 44 ms a request: a single read gets the whole answer."""
     with closing(worker.connect()) as connection:
         sizes = []
@@ -49,7 +53,7 @@ def test_head_and_body_leave_in_one_send(worker: "Worker") -> None:
     assert {len(worker.get("/")) - len(b"Connection: close\r\n")} == set(sizes)
 
 
-def test_keep_alive_answers_without_delay(worker: "Worker") -> None:
+def test_keep_alive_answers_without_delay(worker: Worker) -> None:
     """A hundred requests on one connection take no hundred delayed acknowledgements."""
     with closing(worker.connect()) as connection:
         began = time.monotonic()
@@ -61,7 +65,7 @@ def test_keep_alive_answers_without_delay(worker: "Worker") -> None:
     assert took_s < 1.0  # 100 delayed acknowledgements take 4 s
 
 
-def test_head_gets_the_length_and_no_body(worker: "Worker") -> None:
+def test_head_gets_the_length_and_no_body(worker: Worker) -> None:
     """A HEAD is answered with the head that GET would get, and the next answer is in place."""
     with closing(worker.connect()) as connection:
         connection.sendall(REQUEST.replace(b"GET", b"HEAD") + REQUEST)
@@ -75,12 +79,12 @@ def test_head_gets_the_length_and_no_body(worker: "Worker") -> None:
 
 
 @pytest.mark.parametrize("path", ["/stream", "/short", "/raise?value", "/write", "/nothing"])
-def test_head_never_gets_a_body(worker: "Worker", path: str) -> None:
+def test_head_never_gets_a_body(worker: Worker, path: str) -> None:
     """Whatever the application returns or raises, nothing follows the head."""
     assert b"" == body_of(worker.get(path, method="HEAD"))
 
 
-def test_a_stream_without_length_is_chunked(worker: "Worker") -> None:
+def test_a_stream_without_length_is_chunked(worker: Worker) -> None:
     """A body of unknown length ends where the chunks end."""
     response = worker.get("/stream")
 
@@ -88,7 +92,7 @@ def test_a_stream_without_length_is_chunked(worker: "Worker") -> None:
     assert b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n" == body_of(response)
 
 
-def test_http_1_0_gets_no_chunks(worker: "Worker") -> None:
+def test_http_1_0_gets_no_chunks(worker: Worker) -> None:
     """A client of HTTP/1.0 reads to the end of the connection."""
     response = worker.exchange(b"GET /stream HTTP/1.0\r\n\r\n")
 
@@ -96,7 +100,7 @@ def test_http_1_0_gets_no_chunks(worker: "Worker") -> None:
     assert "Connection: close" in head_of(response)
 
 
-def test_http_1_0_may_keep_the_connection(worker: "Worker") -> None:
+def test_http_1_0_may_keep_the_connection(worker: Worker) -> None:
     """Who asks for it in HTTP/1.0 can send a second request, as ab does."""
     with closing(worker.connect()) as connection:
         for _ in range(2):
@@ -106,12 +110,12 @@ def test_http_1_0_may_keep_the_connection(worker: "Worker") -> None:
     assert "Connection: keep-alive" in head_of(response)
 
 
-def test_the_write_callable_works(worker: "Worker") -> None:
+def test_the_write_callable_works(worker: Worker) -> None:
     """WSGI's older way to send a body is served too."""
     assert b"written " in worker.get("/write")
 
 
-def test_a_status_without_body_has_no_length(worker: "Worker") -> None:
+def test_a_status_without_body_has_no_length(worker: Worker) -> None:
     """A 204 is a head and nothing else."""
     response = worker.get("/empty")
 
@@ -119,7 +123,7 @@ def test_a_status_without_body_has_no_length(worker: "Worker") -> None:
     assert b"" == body_of(response)
 
 
-def test_requests_sent_at_once_are_answered_in_order(worker: "Worker") -> None:
+def test_requests_sent_at_once_are_answered_in_order(worker: Worker) -> None:
     """Pipelined requests each get their answer."""
     wanted = b"".join(
         b"POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n%02d" % n for n in range(10)
@@ -132,7 +136,7 @@ def test_requests_sent_at_once_are_answered_in_order(worker: "Worker") -> None:
     assert [b"%02d" % n for n in range(10)] == bodies
 
 
-def test_the_environ_is_complete(worker: "Worker") -> None:
+def test_the_environ_is_complete(worker: Worker) -> None:
     """What WSGI promises is there, decoded as it says, and posing headers are left out."""
     response = worker.exchange(
         b"GET /environ?a=%20b HTTP/1.1\r\nHost: h:1\r\nX-Two: 1\r\nX-Two: 2\r\nX_Two: posing\r\n"
@@ -162,7 +166,7 @@ def test_the_environ_is_complete(worker: "Worker") -> None:
 
 
 @pytest.mark.parametrize("kind", ["exit", "interrupt", "value"])
-def test_what_the_application_raises_ends_only_the_request(worker: "Worker", kind: str) -> None:
+def test_what_the_application_raises_ends_only_the_request(worker: Worker, kind: str) -> None:
     """The client gets a short 500, the log the traceback without secrets, the worker lives on."""
     response = worker.get(f"/raise?{kind}")
 
@@ -176,7 +180,7 @@ def test_what_the_application_raises_ends_only_the_request(worker: "Worker", kin
     assert "s3cret" not in worker.output()
 
 
-def test_a_body_that_breaks_off_is_no_whole_one(worker: "Worker") -> None:
+def test_a_body_that_breaks_off_is_no_whole_one(worker: Worker) -> None:
     """Where the application fails half way, the last chunk is missing, so the client knows."""
     response = worker.get("/late")
 
@@ -185,7 +189,7 @@ def test_a_body_that_breaks_off_is_no_whole_one(worker: "Worker") -> None:
     assert b"hello world" in worker.get("/")
 
 
-def test_a_body_shorter_than_announced_ends_the_connection(worker: "Worker") -> None:
+def test_a_body_shorter_than_announced_ends_the_connection(worker: Worker) -> None:
     """Else the client would take the next answer for the rest of this one."""
     with closing(worker.connect()) as connection:
         connection.sendall(b"GET /short HTTP/1.1\r\nHost: t\r\n\r\n")
@@ -194,22 +198,22 @@ def test_a_body_shorter_than_announced_ends_the_connection(worker: "Worker") -> 
     assert b"hello world" == body_of(received)
 
 
-def test_wsgi_errors_is_a_stream(worker: "Worker") -> None:
+def test_wsgi_errors_is_a_stream(worker: Worker) -> None:
     """What the application prints there is in the worker's output."""
     worker.get("/errors")
 
     assert worker.wait_for(lambda: "said to wsgi.errors" in worker.output())
 
 
-def test_healthy_requests_are_not_logged(worker: "Worker") -> None:
+def test_healthy_requests_are_not_logged(worker: Worker) -> None:
     """An access-log line a request would halve the rate."""
     for _ in range(5):
         worker.get("/")
 
-    assert "" == worker.output()
+    assert "" == worker.complaints()
 
 
-def test_100_continue_is_sent_before_the_body(worker: "Worker") -> None:
+def test_100_continue_is_sent_before_the_body(worker: Worker) -> None:
     """A client such as curl waits for it with larger bodies."""
     with closing(worker.connect()) as connection:
         connection.sendall(
@@ -224,7 +228,7 @@ def test_100_continue_is_sent_before_the_body(worker: "Worker") -> None:
     assert b"body" == body_of(final)
 
 
-def test_a_client_that_goes_away_is_no_event(worker: "Worker") -> None:
+def test_a_client_that_goes_away_is_no_event(worker: Worker) -> None:
     """Nothing is logged for it, and the next one is served."""
     connection = worker.connect()
     connection.sendall(b"GET /slow?0.2 HTTP/1.1\r\nHost: t\r\n\r\n")
@@ -235,10 +239,10 @@ def test_a_client_that_goes_away_is_no_event(worker: "Worker") -> None:
     with closing(worker.connect()) as other:
         other.sendall(b"GET /slow?0.4 HTTP/1.1\r\nHost: t\r\n\r\n")
         assert b"hello world" in worker.read_response(other)
-    assert "" == worker.output()
+    assert "" == worker.complaints()
 
 
-def test_a_busy_connection_does_not_starve_the_others(worker: "Worker") -> None:
+def test_a_busy_connection_does_not_starve_the_others(worker: Worker) -> None:
     """After each request of a pipeline every other connection has its turn."""
     many = 2000
     with closing(worker.connect()) as busy, closing(worker.connect()) as other:
@@ -273,7 +277,7 @@ def test_a_unix_socket_is_served(start_worker: "Callable[..., Worker]", tmp_path
 @pytest.mark.parametrize(
     ("length", "status"), [(65_536, "200 OK"), (65_537, "413 Content Too Large")]
 )
-def test_a_body_has_a_limit(worker: "Worker", length: int, status: str) -> None:
+def test_a_body_has_a_limit(worker: Worker, length: int, status: str) -> None:
     """Memory stays flat: what is longer is refused before it is read."""
     head = (
         f"POST /echo HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
@@ -281,3 +285,127 @@ def test_a_body_has_a_limit(worker: "Worker", length: int, status: str) -> None:
     response = worker.exchange(head.encode() + b"x" * length)
 
     assert f"HTTP/1.1 {status}" == head_of(response)[0]
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("probe-1.2_3", True),
+        ("x" * 64, True),
+        ("x" * 65, False),
+        ("", False),
+        ("a b", False),
+        ("a;b", False),
+    ],
+)
+def test_a_request_has_an_id(
+    worker: Worker,
+    sent: str,
+    kept: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    """A sound one of the client is kept, any other is replaced by one of ours."""
+    response = worker.exchange(
+        b"GET /environ HTTP/1.1\r\nHost: t\r\nConnection: close\r\n"
+        b"X-Request-Id: %b\r\n\r\n" % sent.encode()
+    )
+
+    seen = json.loads(body_of(response))["HTTP_X_REQUEST_ID"]
+    assert kept is (seen == sent)
+    assert re.fullmatch(r"[A-Za-z0-9._-]{1,64}", seen)
+
+
+def test_ids_differ(worker: Worker) -> None:
+    """Each request without one gets its own."""
+    seen = {json.loads(body_of(worker.get("/environ")))["HTTP_X_REQUEST_ID"] for _ in range(5)}
+
+    assert 5 == len(seen)
+
+
+@pytest.mark.parametrize(
+    ("path", "ids"), [("/", []), ("/raise?value", ["r-1"]), ("/empty", ["r-1"]), ("/id", ["mine"])]
+)
+def test_the_client_is_told_the_id_of_what_is_not_200(
+    worker: Worker, path: str, ids: list[str]
+) -> None:
+    """So that the line of the log can be found; the application's own word counts before ours."""
+    response = worker.exchange(
+        b"GET %b HTTP/1.1\r\nHost: t\r\nConnection: close\r\n"
+        b"X-Request-Id: r-1\r\n\r\n" % path.encode()
+    )
+
+    told = [line.partition(": ")[2] for line in head_of(response) if line.startswith("X-Request")]
+    assert ids == told
+
+
+def test_a_header_cannot_hold_another(worker: Worker) -> None:
+    """What an application copies from a request ends no line of the response."""
+    response = worker.get("/split")
+
+    assert "HTTP/1.1 500 Internal Server Error" == head_of(response)[0]
+    assert b"Injected" not in response
+    assert b"hello world" in worker.get("/")
+
+
+def test_each_answer_is_told_to_the_access_log(
+    start_worker: "Callable[..., Worker]", environment: dict[str, str]
+) -> None:
+    """With what was asked, by whom, and how it ended; a refusal too."""
+    environment["HOSPITAL_ACCESS_LOG"] = "all"
+    worker = start_worker()
+    sent = len(worker.get("/stream?a=b"))
+    worker.exchange(b"nonsense\r\n\r\n")
+
+    def told() -> list[dict[str, object]]:
+        return [line for line in worker.lines() if line["event"] == "request_answered"]
+
+    good, bad = worker.wait_for(lambda: len(told()) == 2 and told())
+    expected = {"method": "GET", "status": 200, "peer": "127.0.0.1", "bytes": sent}
+    assert expected == {key: good[key] for key in expected}
+    assert good["path"].startswith("/stream")
+    expected = {"method": "", "status": 400, "peer": "127.0.0.1"}
+    assert expected == {key: bad[key] for key in expected}
+
+
+def test_an_application_keeps_to_the_protocol(worker: Worker) -> None:
+    """start_response comes first, once; with exc_info it may replace what has not left."""
+    assert "HTTP/1.1 500 Internal Server Error" == head_of(worker.get("/never"))[0]
+    assert "HTTP/1.1 500 Internal Server Error" == head_of(worker.get("/twice"))[0]
+    assert "HTTP/1.1 503 Replaced" == head_of(worker.get("/replaced"))[0]
+    assert b"hello world" in worker.get("/")
+
+
+def test_the_socket_of_a_dead_server_is_replaced(
+    environment: dict[str, str], start_worker: "Callable[..., Worker]", tmp_path: Path
+) -> None:
+    """``--host unix:PATH`` listens where somebody listened before; the umask sets its mode."""
+    path = str(tmp_path / "s")
+    with closing(socket.socket(socket.AF_UNIX)) as dead:
+        dead.bind(path)
+    start_worker().terminate()  # it has written the application
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "hospital.serving.worker"),
+            *("--host", f"unix:{path}", "application.app"),
+        ],
+        cwd=tmp_path,
+        env=environment,
+        umask=0o117,
+        text=True,
+    )
+    try:
+        worker = Worker(process, path, tmp_path)
+        response = worker.wait_for(lambda: answer_of(worker))
+    finally:
+        process.kill()
+        process.wait()
+
+    assert "" == json.loads(body_of(response))["REMOTE_ADDR"]
+    assert 0o660 == stat.S_IMODE(Path(path).stat().st_mode)
+
+
+def answer_of(worker: Worker) -> bytes:
+    """Return its answer, or nothing while it does not listen."""
+    try:
+        return worker.get("/environ")
+    except OSError:
+        return b""

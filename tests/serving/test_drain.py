@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +55,83 @@ def test_a_request_in_flight_is_answered(
     assert b"Connection: close" in answer.result()
     assert b"hello world" in answer.result()
     assert 0 == worker.finish()
+
+
+def test_many_requests_in_flight_are_answered(worker: "Worker") -> None:
+    """However many there are, each gets its own answer, kept connections and others alike."""
+    ending = b"Connection: close\r\n\r\n"
+    with ExitStack() as clients:
+        waiting = [clients.enter_context(closing(worker.connect())) for _ in range(20)]
+        for number, each in enumerate(waiting):
+            each.sendall(b"GET /slow?0.7 HTTP/1.1\r\nHost: t\r\n" + (ending, b"\r\n")[number % 2])
+        worker.wait_for_request()
+        worker.get("/")  # it came last, so the others have been read
+
+        worker.terminate()
+        answers = [worker.read_to_end(each) for each in waiting]
+
+    assert all(answer.endswith(b"hello world") for answer in answers)
+    assert 0 == worker.finish()
+
+
+def test_a_request_whose_head_is_on_its_way_is_answered(worker: "Worker") -> None:
+    """It began before the signal, so it counts as in flight."""
+    with closing(worker.connect()) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHo")
+        worker.get("/")
+        worker.terminate()
+        worker.wait_for(lambda: not holds_a_listening_socket(worker.process.pid))
+        connection.sendall(b"st: t\r\n\r\n")
+
+        assert worker.read_to_end(connection).endswith(b"hello world")
+    assert 0 == worker.finish()
+
+
+def test_a_worker_gives_way_after_so_many_requests(
+    start_worker: "Callable[..., Worker]", environment: dict[str, str]
+) -> None:
+    """It drains by itself: each request is answered, the last one with the end, and exit code 0."""
+    environment["HOSPITAL_MAX_REQUESTS"] = "20"
+    worker = start_worker()
+    with closing(worker.connect()) as connection:
+        connection.sendall(REQUEST * 100)
+        received = worker.read_to_end(connection)
+
+    assert 0 == worker.finish()
+    assert 21 <= received.count(b"HTTP/1.1 200 OK") <= 23  # the one after the last says goodbye
+    assert 1 == received.count(b"Connection: close")
+    assert received.endswith(b"hello world")
+    assert ["max_requests_reached"] == [
+        line["event"] for line in worker.lines() if line["logger"] != "hospital.access"
+    ]
+
+
+def test_workers_that_began_together_do_not_end_together() -> None:
+    """Up to a tenth more requests, at random; without a limit there is none."""
+    from hospital.serving.backend import _with_jitter
+
+    drawn = {_with_jitter(100) for _ in range(500)}
+
+    assert set(range(100, 111)) == drawn
+    assert _with_jitter(0) < 0
+
+
+def test_what_begins_and_ends_is_told(
+    start_worker: "Callable[..., Worker]", tmp_path: Path
+) -> None:
+    """on_serving once it listens and the loop runs, on_drain when the end begins."""
+    told = tmp_path / "told"
+    worker = start_worker(
+        limits="), on_serving=lambda: open('told', 'a').write('serving '),"
+        " on_drain=lambda: open('told', 'a').write('drain'"
+    )
+    assert b"hello world" in worker.get("/")
+    assert "serving " == told.read_text()
+
+    worker.terminate()
+
+    assert 0 == worker.finish()
+    assert "serving drain" == told.read_text()
 
 
 def test_a_kept_connection_ends_with_the_answer_in_flight(worker: "Worker") -> None:
@@ -228,7 +305,7 @@ def test_a_signal_during_the_start_ends_it_with_0(
     worker.terminate()
 
     assert 0 == worker.finish(timeout_s=5)
-    assert "" == worker.output()
+    assert "" == worker.complaints()
 
 
 def test_a_signal_at_any_moment_ends_it(start_worker: "Callable[..., Worker]") -> None:
@@ -293,8 +370,8 @@ def test_an_orphan_lets_go_of_the_port_at_once_and_ends_in_a_second(
             state = Path(f"/proc/{pid}/stat")
             return not state.exists() or state.read_text().split(") ")[1][0] == "Z"
 
-        template.wait_for(lambda: gone() or not holds_a_listening_socket(pid), timeout_s=0.8)
-        template.wait_for(gone, timeout_s=2.0)
+        template.wait_for(lambda: gone() or not holds_a_listening_socket(pid), timeout_s=3.0)
+        template.wait_for(gone, timeout_s=4.0)  # the graceful timeout is 10 s
     if request_in_flight:
         assert b"" == answer.result()
 

@@ -1,13 +1,20 @@
 """What counts as the head of an HTTP request, and what is refused."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hospital.serving.heads import Head, Refusal, read_head
+from hospital.serving import heads
+from hospital.serving.heads import Head, Refusal
 
 GET = b"GET / HTTP/1.1\r\n"
 HOST = b"Host: test\r\n"
+
+
+def read_head(line: bytes, fields: Sequence[bytes]) -> Head:
+    return heads.read_head(b"".join([line, *fields]).removesuffix(b"\r\n"))
 
 
 def status_of(line: bytes, *fields: bytes) -> str:
@@ -173,8 +180,6 @@ def test_names_of_strangers_do_not_fill_the_memory() -> None:
         name = f"X-{number}"
         environ = read_head(GET, [HOST, f"{name}: y\r\n".encode()]).environ
         assert "y" == environ[f"HTTP_X_{number}"]
-
-    from hospital.serving import heads
 
     assert len(heads._known_keys) <= heads._MOST_KNOWN_KEYS
 

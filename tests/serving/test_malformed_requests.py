@@ -8,7 +8,6 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.serving.conftest import Worker
 
@@ -49,7 +48,7 @@ def test_a_malformed_request_is_refused_and_nothing_after_it_is_read(
 
     assert response.startswith((b"HTTP/1.1 4", b"HTTP/1.1 5"))
     assert 1 == response.count(b"HTTP/1.1 ")
-    assert "" == worker.output()
+    assert "" == worker.complaints()
     assert b"hello world" in worker.get("/")
 
 
@@ -68,14 +67,11 @@ def test_a_line_feed_too_many_between_requests_is_forgiven(worker: "Worker") -> 
 
 
 @pytest.fixture
-def impatient(start_worker: "Callable[..., Worker]", tmp_path: "Path") -> "Worker":
+def impatient(start_worker: "Callable[..., Worker]", environment: dict[str, str]) -> "Worker":
     """A worker that waits half a second for a head and one for another request."""
-    (tmp_path / "impatient.py").write_text(
-        "from hospital.serving.backend import Server\n"
-        "from application import app\n"
-        "Server.head_timeout_s, Server.keep_alive_s = 0.5, 1.0\n"
-    )
-    started = start_worker(application="impatient.app")
+    environment["HOSPITAL_HEAD_TIMEOUT"] = "500ms"
+    environment["HOSPITAL_IDLE_TIMEOUT"] = "1s"
+    started = start_worker()
     assert b"hello world" in started.get("/")
     return started
 
