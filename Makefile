@@ -1,7 +1,9 @@
 # make run          sets itself up, starts circusd, answers at http://127.0.0.1:2014/
 # make test         sets itself up, runs the tests; some of them: make test TESTS=tests/cli
 # make lint         ruff and mypy
-# make bench        the benchmark table
+# make bench        the benchmark table; some rows: make bench ROWS="--only steady"
+# make faults       brings about each fault, and prints the figures; some: make faults ROWS=--short
+# make soak         load and faults at random: make soak MINUTES=10
 # make dist         sdist and wheel, in dist/
 # make constraints  pins the newest versions that suit every Python, in constraints.txt
 # make clean        removes what these made
@@ -16,11 +18,14 @@ endif
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
 TESTS ?=
+ROWS ?=
+MINUTES ?= 10
+SEED ?=
 
-.PHONY: run test lint bench dist constraints clean
+.PHONY: run test lint bench faults soak dist constraints clean
 
 run: $(VENV)/.installed
-	@$(BIN)/python -m hospital.serving.ports deploy/circus.ini
+	@chmod 0750 deploy/var/log && chmod 0700 deploy/var/run deploy/var/state
 	$(BIN)/circusd deploy/circus.ini
 
 test: $(VENV)/.installed-dev
@@ -32,7 +37,13 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed-dev
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks $(ROWS)
+
+faults: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.faults $(ROWS)
+
+soak: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 dist: $(VENV)/.installed-dev
 	rm -rf dist

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from hospital.cli.options import make_parser
+from hospital.deploy.options import make_parser as make_deploy_parser
 from hospital.loading import load
 from hospital.serving.serve_options import make_parser as make_serve_parser
 from tests.transcripts import ROOT, blocks_of, is_as_documented, play, steps_of
@@ -145,8 +146,12 @@ def options_in(page: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     ("page", "parser"),
-    [("cli.md", make_parser()), ("serving.md", make_serve_parser())],
-    ids=["hospital-cli", "hospital-serve"],
+    [
+        ("cli.md", make_parser()),
+        ("serving.md", make_serve_parser()),
+        ("deploy.md", make_deploy_parser()),
+    ],
+    ids=["hospital-cli", "hospital-serve", "hospital-deploy"],
 )
 def test_every_option_stands_in_the_reference_of(page: str, parser: object) -> None:
     """Of each command, with both of its names where it has two."""

@@ -25,11 +25,11 @@ LAYERS = (
         *("loading", "entries", "finding", "lost_marks", "naming", "requirements", "suites"),
         *("running", "formats", "assertions", "connection_pool"),
     ),
-    # log_lines and log_queue are the parts of logs; loading and running both read exceptions with
-    # running.meaning and running.places, which therefore stand lower
+    # log_capture, log_lines and log_queue are the parts of logs; loading and running both read
+    # exceptions with running.meaning and running.places, which therefore stand lower
     (
         *("marking", "settings", "redaction", "verdict", "arguments"),
-        *("logs", "log_lines", "log_queue", "running.meaning", "running.places"),
+        *("logs", "log_capture", "log_lines", "log_queue", "running.meaning", "running.places"),
     ),
     # durations and ranges are texts as people write them, and know of nothing but errors
     ("model", "durations", "ranges"),
@@ -40,7 +40,7 @@ HEIGHT = {room: height for height, layer in enumerate(reversed(LAYERS)) for room
 # Where a library may be imported, so that nothing else depends on it or pays for it.
 LIBRARIES = {
     "chaussette": {"serving"},
-    "circus": {"supervision", "serving.ports"},  # ports finds the circus.ini that claims a port
+    "circus": {"supervision", "deploy"},  # deploy reads back what it rendered
     "django": {"django", "running.ward"},  # a ward under DJANGO_SETTINGS_MODULE calls its setup()
     "gevent": {"serving"},
     "packaging": {"assertions.packaging"},

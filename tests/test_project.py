@@ -126,7 +126,10 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-@pytest.mark.parametrize("target", ["run", "test", "lint", "bench", "dist", "constraints", "clean"])
+@pytest.mark.parametrize(
+    "target",
+    ["run", "test", "lint", "bench", "faults", "soak", "dist", "constraints", "clean"],
+)
 def test_make_knows(target: str) -> None:
     """The targets that the documentation names are there, whatever lies in the folder."""
     make = shutil.which("make")

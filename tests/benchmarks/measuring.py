@@ -22,7 +22,7 @@ class Row:
         ours: What hospital took (or managed), with its unit.
         peer: The same of something else, in the same run: what it is compared with, or the least
             that is possible at all.
-        ratio: Ours in multiples of the peer.
+        ratio: Ours in multiples of the peer; None where there is no peer.
         bound: What is promised.
         ok: Whether the promise holds.
     """
@@ -30,7 +30,7 @@ class Row:
     what: str
     ours: str
     peer: str
-    ratio: float
+    ratio: float | None
     bound: str
     ok: bool
 
@@ -41,7 +41,8 @@ def table(rows: Sequence[Row]) -> str:
     cells = [head]
     for row in rows:
         verdict = "ok" if row.ok else "over"
-        cells.append((row.what, row.ours, row.peer, f"{row.ratio:.2f}", row.bound, verdict))
+        ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+        cells.append((row.what, row.ours, row.peer, ratio, row.bound, verdict))
     widths = [max(len(line[column]) for line in cells) for column in range(len(head))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
