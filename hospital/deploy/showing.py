@@ -13,6 +13,7 @@ from hospital.redaction import clean
 HIDDEN = "(hidden)"
 _ASSIGNMENT = re.compile(r"^([A-Za-z_]\w*)\s*[=:]")
 _PLAIN = re.compile(r"^(?:#|\[|\s*$)")
+_DIGEST = re.compile(r"\b[0-9a-f]{64}\b")  # by the stamp a weak secret could be guessed
 _LEAST_SECRET = 4  # a shorter one would hide half of every file
 
 
@@ -58,6 +59,8 @@ def _shown(line: str, secrets: Iterable[str], *, is_secret: bool) -> str:
     if is_secret and not _PLAIN.match(line):
         match = _ASSIGNMENT.match(line)
         return f"{match[1]} = {HIDDEN}" if match else HIDDEN
+    if is_secret:
+        line = _DIGEST.sub(HIDDEN, line)
     for each in secrets:
         line = line.replace(each, HIDDEN)
     return clean(line)

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -90,7 +91,7 @@ def test_diff_shows_what_would_change(tmp_path: Path) -> None:
 
 
 def test_no_secret_is_shown(tmp_path: Path, make_site: MakeSite) -> None:
-    """Neither the new one nor the old one, wherever it stands."""
+    """Neither the new one nor the old one, wherever it stands; nor a digest to guess it by."""
     folder = tmp_path / "set"
     site = make_site(SECRETS)
     said = [deploy("--output", folder, "--site", site, "--diff")]
@@ -111,6 +112,7 @@ def test_no_secret_is_shown(tmp_path: Path, make_site: MakeSite) -> None:
     assert "DB_PASSWORD = (hidden)" in shown
     assert "hush" not in shown
     assert "hush" not in only_value.out
+    assert not re.search(r"[0-9a-f]{64}", only_value.out)
     assert "circus.ini.d/hospital-web.secrets.ini (as rendered)" in only_value.out
 
 
