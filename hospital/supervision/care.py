@@ -16,6 +16,7 @@ from hospital.serving import beat
 from hospital.settings import START_DELAY_VARIABLE
 from hospital.supervision import beats_folder, last_words, redirector
 from hospital.supervision.crash_loop import YOUNG_S, CrashLoop
+from hospital.supervision.holding import Holding
 from hospital.supervision.reloading import described, exit_code
 from hospital.supervision.reloads import Reloads
 
@@ -35,11 +36,13 @@ class Birth:
     Attributes:
         process: Circus's own object.
         started: See :func:`hospital.serving.beat.started`.
+        born_s: When circusd started it.
         begin_s: When it was to begin, after its delay.
     """
 
     process: Any
     started: int | None
+    born_s: float
     begin_s: float
 
 
@@ -64,6 +67,7 @@ class Care:
         self._logger = logger
         self._clock = clock
         self._crashes = CrashLoop()
+        self._holding = Holding(watcher.loop)
         self._last_failure_s = _NEVER
         self._births: dict[int, Birth] = {}
         self._asked: set[int] = set()
@@ -136,7 +140,9 @@ class Care:
         """
         watcher = self._watcher
         process = watcher.processes[pid]
-        self._births[pid] = Birth(process, beat.started(pid), self._clock() + self._delay_s)
+        now_s = self._clock()
+        self._births[pid] = Birth(process, beat.started(pid), now_s, now_s + self._delay_s)
+        self._holding.hold(pid, self._delay_s)
         last_words.listen(watcher)
         beats = self._write_beat(process)
         if not self._reloads.going_on(len(watcher.processes)):
@@ -195,7 +201,9 @@ class Care:
             self.died(pid, code)
 
     def _examine(self, pid: int, birth: Birth, code: int | None) -> None:
-        lived_s = self._clock() - birth.begin_s
+        now_s = self._clock()
+        lived_s = now_s - birth.begin_s
+        self._holding.ended(now_s - birth.born_s, birth.begin_s - birth.born_s)
         said = self._beat(pid, birth.started)
         if said is not None:
             served, left = said.state != beat.STARTING, said.state == beat.DRAINING
@@ -239,6 +247,7 @@ class Care:
             told = "%s works again, after %d failures in a row"
             self._logger.warning(told, name, failures, extra={"fields": fields})
         self._crashes.is_over()
+        self._holding.is_over()
         self._last_failure_s = _NEVER
         self._show("")
 

@@ -402,3 +402,34 @@ def test_who_does_not_beat_has_arrived_when_it_lives_for_a_second(arriving: Arri
     """There is nothing else to go by."""
     assert arriving.arrival(None).is_good
     assert arriving.now_s == pytest.approx(1.0, abs=0.1)
+
+
+def state_of(process: Process) -> str:
+    """Return the letter of the process's state; T where it is stopped."""
+    said = Path(f"/proc/{process.pid}/stat").read_text()
+    return said.rpartition(") ")[2][0]
+
+
+def test_who_dies_before_it_can_wait_is_held_back(house: House) -> None:
+    """Its environment is broken, so it never reads how long it has to wait: circusd stops it."""
+    fail(house, 3)
+    deaf = house.spawn()
+    assert float(house.delay or 0) > 1
+    assert state_of(deaf) != "T"
+    house.reap(deaf, code=1)
+
+    held = house.spawn()
+
+    poll(lambda: state_of(held) == "T")
+    house.watcher.loop.go_round()
+    poll(lambda: state_of(held) != "T")
+
+
+def test_who_waits_by_itself_is_not_held_back(house: House) -> None:
+    """However often it fails."""
+    fail(house, 5)
+
+    process = house.spawn()
+
+    assert float(house.delay or 0) > 1
+    assert state_of(process) != "T"
