@@ -1,5 +1,6 @@
 # make run          sets itself up, starts circusd, answers at http://127.0.0.1:2014/
-# make test         sets itself up, runs the tests; some of them: make test TESTS=tests/cli
+# make test         sets itself up, runs the tests; some of them: make test TESTS=tests/cli;
+#                   in so many processes at a time: make test JOBS=1
 # make lint         ruff and mypy
 # make bench        the benchmark table; some rows: make bench ROWS="--only steady"
 # make faults       brings about each fault, and prints the figures; some: make faults ROWS=--short
@@ -18,6 +19,7 @@ endif
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
 TESTS ?=
+JOBS ?= 2
 ROWS ?=
 MINUTES ?= 10
 SEED ?=
@@ -25,11 +27,12 @@ SEED ?=
 .PHONY: run test lint bench faults soak dist constraints clean
 
 run: $(VENV)/.installed
-	@chmod 0750 deploy/var/log && chmod 0700 deploy/var/run deploy/var/state
+	@find deploy/var/run deploy/var/state -maxdepth 0 -type d -exec chmod 0700 {} +
+	@find deploy/var/log -maxdepth 0 -type d -exec chmod 0750 {} +
 	$(BIN)/circusd deploy/circus.ini
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check

@@ -6,6 +6,7 @@ Rule: what is taken over is given back; who asked for it can undo it.
 import logging
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -67,10 +68,12 @@ def _capture_logging(log: Log, least: int) -> Callable[[], None]:
     handlers, level = root.handlers[:], root.level
     root.handlers[:] = [_FromLogging(log)]
     root.setLevel(least)
+    showwarning = warnings.showwarning
     logging.captureWarnings(capture=True)
 
     def release() -> None:
-        logging.captureWarnings(capture=False)
+        if warnings.showwarning is not showwarning:  # else somebody had captured them before
+            logging.captureWarnings(capture=False)
         root.handlers[:] = handlers
         root.setLevel(level)
 

@@ -19,7 +19,7 @@ OWN_FIELDS = ("timestamp", "level", "event", "logger", "pid")
 _MOST_FIELDS = 50
 _MOST_ITEMS = 50
 _DEEPEST = 4
-_LONGEST_LINE = 32_768
+_LONGEST_LINE = 32_768  # bytes
 _MOST_FRAMES = 20
 _MOST_CAUSES = 4
 _MOST_EXACT_INTEGER = 2**63
@@ -81,10 +81,19 @@ def _plain(value: Any, depth: int = 0) -> Any:
 def to_json(_logger: Any, _level: str, event: Mapping[str, Any]) -> str:
     """Return *event* as a JSON object; where it is too long, with its longest fields cut."""
     line = json.dumps(event, ensure_ascii=False, allow_nan=False)
-    if len(line) <= _LONGEST_LINE:
+    if _fits(line):
         return line
     short = {key: event[key] if key in OWN_FIELDS else _cut(event[key]) for key in event}
-    return json.dumps(short, ensure_ascii=False, allow_nan=False)
+    line = json.dumps(short, ensure_ascii=False, allow_nan=False)
+    if _fits(line):
+        return line
+    own = {key: _cut(event[key]) for key in OWN_FIELDS if key in event}
+    return json.dumps({**own, "cut": True}, ensure_ascii=False, allow_nan=False)
+
+
+def _fits(line: str) -> bool:
+    """Tell whether *line* is short enough, in bytes: who reads it counts those."""
+    return len(line) <= _LONGEST_LINE // 4 or len(encode(line)) <= _LONGEST_LINE
 
 
 def _cut(value: Any) -> Any:

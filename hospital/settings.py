@@ -152,7 +152,7 @@ def _read_ttl(name: str, text: str) -> float:
 
 def _read_count(least: int) -> Callable[[str, str], int]:
     def read(name: str, text: str) -> int:
-        if not (text.isascii() and text.isdigit() and least <= int(text[:11]) <= _HIGHEST_COUNT):
+        if not (text.isascii() and text.isdigit() and least <= int(text[:999]) <= _HIGHEST_COUNT):
             remedy = f"write {least} to {_HIGHEST_COUNT}"
             raise SettingError(f"{name} is no count:", repr(text)[:80], remedy)
         return int(text)

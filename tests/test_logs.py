@@ -364,3 +364,19 @@ def test_structlog_is_imported_with_the_first_line() -> None:
     )
 
     assert b"False\n" == found.stdout
+
+
+@pytest.mark.parametrize("text", ["界" * 4096, '"' * 4096, "x" * 4096])
+@pytest.mark.parametrize("number", [7, 60])
+def test_a_line_is_short_in_bytes_whatever_it_holds(
+    configured: Configured, text: str, number: int
+) -> None:
+    """Who reads it counts bytes, and takes a longer one for no event; our own fields stay."""
+    lines = configured()
+
+    get_logger("hospital.test").error("big", **{f"field_{i}": text for i in range(number)})
+
+    (line,) = lines()
+    assert len(line) < 32_768
+    said = json.loads(line)
+    assert ["error", "big", "hospital.test"] == [said[key] for key in ("level", "event", "logger")]

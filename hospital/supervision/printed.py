@@ -8,7 +8,7 @@ from collections.abc import Callable
 from hospital.supervision.event_lines import LONGEST_TEXT, is_event
 
 LONGEST_LINE = 65_536
-"""Bytes after which a line that does not end is cut; hospital's own lines have 32 K characters."""
+"""Bytes after which a line that does not end is cut; hospital's own have half of that at most."""
 
 _LONGEST_BLOCK = LONGEST_TEXT - 500
 

@@ -316,3 +316,27 @@ def test_a_signal_during_the_start_ends_it_quietly(tmp_path: Path) -> None:
 
         assert process.returncode in {0, -signal.SIGTERM}
         assert "" == errors
+
+
+def test_a_red_answer_stands_in_the_log_under_its_id(serve: "Callable[..., Service]") -> None:
+    """Whoever got the answer can tell which line of the log is about it."""
+    service = serve("--tag", "red", "checks")
+
+    with pytest.raises(HTTPError) as answered:
+        urllib.request.urlopen(service.url, timeout=20)  # noqa: S310 - our own
+    answered.value.close()
+    service.stop()
+
+    lines = map(json.loads, (service.folder / "errors").read_text().splitlines())
+    (line,) = [line for line in lines if line["event"] == "request_answered"]
+    assert answered.value.headers["X-Request-Id"] == line["request_id"]
+    assert 500 == line["status"]
+
+
+def test_no_number_of_requests_ends_it(serve: "Callable[..., Service]") -> None:
+    """A worker gives way to a new one; nobody would start this one again."""
+    service = serve("hospital.healthchecks.predictable", HOSPITAL_MAX_REQUESTS="1")
+
+    codes = [service.get()[0] for _ in range(4)]
+
+    assert [200] * 4 == codes
