@@ -145,14 +145,9 @@ class Command:
 
     def _write(self, site: "Site", store: "Store", plan: "Plan", files: "list[File]") -> None:
         from hospital.deploy import folders
-        from hospital.deploy.store import remove_folders
 
         made = [] if site.is_checkout else folders.make(site)
-        try:
-            backups = store.write(plan, files) if plan.changes else []
-        except HospitalError:
-            remove_folders(made)
-            raise
+        backups = store.write(plan, files, made) if plan.changes else []
         for backup in backups:
             self._show(f"kept: {backup}")
         for change in plan.changes:
@@ -163,7 +158,9 @@ class Command:
         self._notes(site, plan)
 
     def _notes(self, site: "Site", plan: "Plan") -> None:
-        for line in _notes(site, plan):
+        from hospital.deploy.notes import notes_on
+
+        for line in notes_on(site, plan):
             self._note(line)
 
     def _show(self, line: str) -> int:
@@ -192,32 +189,6 @@ def _differences(site: "Site", plan: "Plan") -> Iterator[str]:
     secrets = {*site.secrets.values(), *(each for old in plan.changes for each in secrets_in(old))}
     for change in plan.changes:
         yield from diff_of(change, secrets)
-
-
-def _notes(site: "Site", plan: "Plan") -> Iterator[str]:
-    """Yield what is no fault of the set, and keeps it from working all the same."""
-    from hospital.deploy import folders
-
-    if site.is_checkout:
-        return
-    yield from folders.missing(site)
-    if not os.access(site.python, os.X_OK):
-        yield f"{site.python} is not there, or cannot be run; name the workers' Python: --python"
-    token = site.settings.get("HOSPITAL_TOKEN_FILE")
-    if token:
-        yield from _token_notes(token)
-    for path in plan.foreign:
-        yield f"circusd reads {Path(site.output, path)} too, which was not rendered"
-
-
-def _token_notes(path: str) -> Iterator[str]:
-    try:
-        mode = os.stat(path).st_mode  # noqa: PTH116 - a text
-    except OSError as error:
-        yield f"cannot look at the token file {path}: {(error.strerror or '').lower()}"
-        return
-    if mode & 0o077:
-        yield f"others may read the token file {path}; run: chmod 600 {path}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

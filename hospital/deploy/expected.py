@@ -65,6 +65,7 @@ def watcher_of(site: Site) -> dict[str, Any]:
             "before_start": [f"{_HOOKS}.use_this_python", False],
             "before_spawn": [f"{_HOOKS}.before_spawn", False],
             "after_spawn": [f"{_HOOKS}.after_spawn", False],
+            "before_signal": [f"{_HOOKS}.before_signal", False],
             "before_reap": [f"{_HOOKS}.before_reap", False],
             "after_reap": [f"{_HOOKS}.after_reap", False],
         },
@@ -107,6 +108,8 @@ def plugin_of(site: Site) -> dict[str, str]:
         "heartbeat_dir": f"{site.run}/beats",
         "watchdog": f"{watchdog_s:g}s",
         "log_file": f"{site.log}/{site.name}-guard.log",
+        "log_max_bytes": str(site.max_size_bytes),
+        "log_backup_count": str(site.count),
         "copy_env": "",
         "copy_path": "",
     }

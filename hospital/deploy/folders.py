@@ -1,6 +1,7 @@
 """The folders that a set needs: made where they lie in the set's own folder, else told.
 
-Rule: a folder that somebody named belongs to that person; nothing is changed about it.
+Rule: a folder that somebody named belongs to that person; nothing is changed about it. Who puts a
+link in the place of one, or of what it lies in, has named one.
 """
 
 import grp
@@ -26,7 +27,7 @@ class Folder:
         mode: Its permission bits.
         user: Its owner; empty for who renders.
         group: Its group; empty for that of who renders.
-        is_own: Whether it lies where hospital-deploy put it itself.
+        is_own: Whether it lies where hospital-deploy put it itself, and not behind a link.
     """
 
     path: Path
@@ -50,9 +51,17 @@ def folders_of(site: Site) -> list[Folder]:
         (site.log, 0o750, "", ""),
     ]
     return [
-        Folder(Path(path), mode, user, group, Path(path).is_relative_to(own))
+        Folder(Path(path), mode, user, group, _is_within(own, Path(path)))
         for path, mode, user, group in wanted
     ]
+
+
+def _is_within(own: Path, path: Path) -> bool:
+    """Tell whether *path* lies in *own*, and no link leads out of it on the way."""
+    if not path.is_relative_to(own):
+        return False
+    ways = [each for each in (path, *path.parents) if each.is_relative_to(own)]
+    return not any(each.is_symlink() for each in ways)
 
 
 def make(site: Site) -> list[Path]:
@@ -68,14 +77,13 @@ def make(site: Site) -> list[Path]:
         try:
             made = [*make_folder(folder.path, 0o755 if site.user else 0o750), *made]
             if _owner(folder) not in {None, _owned_by(folder.path)}:
-                os.chown(folder.path, *(_owner(folder) or (-1, -1)))
-            if stat.S_IMODE(folder.path.stat().st_mode) != folder.mode:
+                os.chown(folder.path, *(_owner(folder) or (-1, -1)), follow_symlinks=False)
+            if stat.S_IMODE(folder.path.lstat().st_mode) != folder.mode:
                 folder.path.chmod(folder.mode)
-        except HospitalError:
+        except BaseException as error:
             remove_folders(made)
-            raise
-        except OSError as error:
-            remove_folders(made)
+            if not isinstance(error, OSError):
+                raise
             reason = (error.strerror or str(error)).lower()
             what = f"cannot give {folder.path} the owner and mode that it needs: {reason}"
             raise HospitalError(what, "", f"run: {_command(folder)}") from None
@@ -92,21 +100,17 @@ def missing(site: Site) -> Iterator[str]:
                 yield f"{folder.path} is not there; run: {_command(folder)}"
         elif folder.user and _owned_by(folder.path) != _owner(folder):
             yield f"{folder.path} must belong to {folder.user}; run: {_command(folder)}"
-    yield from _closed(site)
+    made = {Path(site.output), *(each.path for each in folders_of(site) if each.is_own)}
+    for path in dict.fromkeys(_others(site)):
+        if path not in made and not path.is_dir():
+            yield f"{path} is not there; run: install -d -m 0755 {path}"
 
 
-def _closed(site: Site) -> Iterator[str]:
-    """Yield what to run for each folder through which the workers cannot reach their own."""
-    if not site.user:
-        return
-    uid, gid = pwd.getpwnam(site.user).pw_uid, grp.getgrnam(site.group).gr_gid
-    around = {*Path(site.beats).parents, *Path(site.state).parents, Path(site.working_dir)}
-    for path in sorted(around | set(Path(site.working_dir).parents)):
-        with suppress(OSError):
-            status = path.stat()
-            bits = 0o100 if status.st_uid == uid else 0o010 if status.st_gid == gid else 0o001
-            if not status.st_mode & bits:
-                yield f"{site.user} cannot pass through {path}; run: chmod o+x {path}"
+def _others(site: Site) -> Iterator[Path]:
+    """Yield the folders that have no mode of ours: everything in them is somebody else's."""
+    yield Path(site.working_dir)
+    if site.socket:
+        yield Path(site.socket).parent
 
 
 def _owned_by(path: Path) -> tuple[int, int]:

@@ -172,7 +172,13 @@ KEYS = {
         _key("folders.log", "--log-folder", values.absolute_path, "log files"),
         _variable("log.level", "--log-level", "HOSPITAL_LOG_LEVEL", "debug, info, warning, error"),
         _variable("log.format", "--log-format", "HOSPITAL_LOG_FORMAT", "json or console"),
-        _key("log.max_size", "--log-max-size", values.size, "a log file is rotated then", "10 MB"),
+        _key(
+            "log.max_size",
+            "--log-max-size",
+            values.size,
+            "a log file is rotated then; 0 for never",
+            "10 MB",
+        ),
         _key("log.count", "--log-count", values.files, "how many old log files are kept", "5"),
     )
 }

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from hospital.deploy.render import INCLUDED, File
+from hospital.deploy.render import INCLUDED, MODE, MODE_IN_A_CHECKOUT, MODE_OF_SECRETS, File
 from hospital.deploy.stamp import is_stamped, is_untouched
 from hospital.errors import HospitalError
 
@@ -35,6 +35,18 @@ class Change:
     old: str | None
     new: File | None
     is_edited: bool
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether secrets stand in it, or stood there."""
+        return ".secrets." in self.path or bool(self.new and self.new.is_secret)
+
+    @property
+    def mode(self) -> int:
+        """The permission bits that it may have at most."""
+        if self.is_secret:
+            return MODE_OF_SECRETS
+        return self.new.mode if self.new else MODE
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +94,8 @@ def make_plan(root: Path, files: list[File]) -> Plan:
 
 def _change(root: Path, file: File) -> Change | None:
     text, mode = _read(root, file.path)
-    is_open = file.is_secret and bool(mode & 0o077)
+    # in a checkout git and the umask decide about modes
+    is_open = file.mode != MODE_IN_A_CHECKOUT and bool(mode & 0o077 & ~file.mode)
     if text == file.text and not is_open:
         return None
     is_edited = text is not None and text != file.text and not is_untouched(text)

@@ -19,7 +19,7 @@ _LEAST_SECRET = 4  # a shorter one would hide half of every file
 
 def diff_of(change: Change, secrets: Iterable[str]) -> Iterator[str]:
     """Yield the lines of the difference that *change* makes, without line ends."""
-    is_secret = _is_secret(change)
+    is_secret = change.is_secret
     new = change.new.text if change.new else ""
     old = change.old or ""
     secrets = [each for each in secrets if len(each) >= _LEAST_SECRET]
@@ -40,19 +40,15 @@ def diff_of(change: Change, secrets: Iterable[str]) -> Iterator[str]:
         yield f" {HIDDEN}: what differs is not shown"
     else:
         yield f"--- {names[0]}"
-        yield " others may read it; it gets the mode 0600"
+        yield f" others may do more with it than they should; it gets the mode {change.mode:04o}"
 
 
 def secrets_in(change: Change) -> Iterator[str]:
     """Yield the secrets that stood in the file that *change* replaces."""
-    if _is_secret(change):
+    if change.is_secret:
         for line in (change.old or "").splitlines():
             if not _PLAIN.match(line):
                 yield _ASSIGNMENT.sub("", line).strip()
-
-
-def _is_secret(change: Change) -> bool:
-    return ".secrets." in change.path or bool(change.new and change.new.is_secret)
 
 
 def _shown(line: str, secrets: Iterable[str], *, is_secret: bool) -> str:

@@ -36,7 +36,7 @@ class Site:
         run: Folder of sockets and heartbeats.
         state: Folder of what outlives a restart.
         log: Folder of log files.
-        max_size_bytes: Size at which a log file is rotated.
+        max_size_bytes: Size at which a log file is rotated; 0 for never.
         count: How many old log files are kept.
         log_format: ``json`` or ``console``.
         settings: What the workers get of hospital's variables.

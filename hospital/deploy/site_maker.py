@@ -8,15 +8,16 @@ import math
 import os
 import pwd
 import re
-import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 
 from hospital.deploy import values
 from hospital.deploy.keys import ENVIRONMENT, KEYS, OWN_VARIABLES, SECRETS, VARIABLES, Key
+from hospital.deploy.reach import this_python
 from hospital.deploy.site import VM, Site
 from hospital.deploy.site_file import Written
 from hospital.errors import SettingError, UsageError
+from hospital.redaction import redact
 from hospital.settings import PREFIX, read_settings
 
 _LONGEST_IN_RUN = "/circusd-events.sock"
@@ -55,7 +56,7 @@ class SiteMaker:
         settings |= {"HOSPITAL_HEARTBEAT_DIR": f"{run}/beats", "HOSPITAL_STATE_DIR": state}
         self._socket_fits(run)
         environment, secrets = self._tables()
-        python = read.get("python") or self._try(lambda: _absolute("this Python", sys.executable))
+        python = read.get("python") or self._try(lambda: _absolute("this Python", this_python()))
         is_socket = "web.socket" in read
         if not is_socket and (said := self._said("web.socket_mode")):
             self.faults.append(f"{said} stands without a socket; leave it out, or name a socket")
@@ -167,7 +168,7 @@ class SiteMaker:
             label = f"--environment {name}"[:80]
             self._try(partial(_free_name, label, name))
             environment[name] = self._try(partial(values.plain, label, text)) or ""
-            self._try(partial(_hospital_variable, name, text))
+            self._try(partial(_hospital_variable, name, text, label))
         for name in environment.keys() & secrets.keys():
             where = self._place(f"{SECRETS}.{name}")
             self.faults.append(f"{where}{name} is a secret and stands elsewhere too; leave one out")
@@ -182,7 +183,7 @@ class SiteMaker:
             self._try(partial(_free_name, shown, name), place)
             found[name] = self._try(partial(read, shown, text), place) or ""
             if table == ENVIRONMENT:
-                self._try(partial(_hospital_variable, name, text), place)
+                self._try(partial(_hospital_variable, name, text, shown), place)
             elif name.startswith(PREFIX) and name not in {*VARIABLES, *OWN_VARIABLES, *_SECRET}:
                 self.faults.append(f"{place}{shown} is no secret; write it under [{ENVIRONMENT}]")
         return found
@@ -207,8 +208,11 @@ def _free_name(label: str, name: str) -> str:
     return name
 
 
-def _hospital_variable(name: str, text: str) -> str:
+def _hospital_variable(name: str, text: str, label: str) -> str:
     """Have settings judge a variable of hospital that has no key of its own."""
+    if name in _SECRET and redact(text) != text:
+        what = f"{label} holds a password (its value is not shown)"
+        raise SettingError(what, "", f"write it under [{SECRETS}] of site.toml")
     if name.startswith(PREFIX) and name not in VARIABLES and name not in OWN_VARIABLES:
         read_settings({name: text})
     return name

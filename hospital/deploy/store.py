@@ -5,19 +5,26 @@ folder beside it first. Then circus.ini is replaced by one that names those: tha
 the moment at which the new set is in force. Only then, while nobody reads them, the files in
 their usual places are replaced, and at last circus.ini by one that names these again.
 
-Rule: what fails before that moment leaves the old set and nothing else. What is left behind by
-a kill is finished, or cleared away, by the next run.
+Rule: what fails before that moment leaves the old set and nothing else; from then on nothing is
+taken back, whatever happens. What is left behind is finished, or cleared away, by the next run.
+
+A circusd that began to read at such a moment opens the rest of its files a little later, so there
+is a pause before those that it may be about to open are replaced or removed. A pause is no lock:
+who reads more slowly finds files of both sets, or misses some. The folder goes all the same, since
+a copy of the secrets should not outlive what it is for.
 """
 
 import fcntl
 import json
 import os
 import shutil
+import stat
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from hospital.deploy.present import Plan
+from hospital.deploy.present import Change, Plan
 from hospital.deploy.render import INCLUDED, LOGGING, File, main_path, render_main
 from hospital.deploy.site import Site
 from hospital.errors import HospitalError
@@ -28,6 +35,7 @@ _SWITCH = "switch.ini"
 _MODE_OF_FOLDERS = 0o750
 _OPEN = 0o755  # workers of another user pass through; the files in it are not for them
 _MOST_BACKUPS = 999
+_PAUSE_S = 0.01  # circusd opens all its files within 2 ms
 
 
 class Store:
@@ -71,33 +79,41 @@ class Store:
             remove_folders(made)
             raise
 
-    def write(self, plan: Plan, files: Sequence[File]) -> list[Path]:
+    def write(self, plan: Plan, files: Sequence[File], made: Sequence[Path] = ()) -> list[Path]:
         """Have *files* stand in the folder, and return the backups of what was edited.
+
+        Args:
+            plan: What is to be done.
+            files: The whole set.
+            made: Folders that were made for it, the innermost first; they go where it fails.
 
         Raises:
             HospitalError: If that fails; it says which set is in force.
         """
-        made: list[Path] = []
+        made = list(made)
         backups: list[Path] = []
+        is_switched = False
+        may_be_read = self.main.exists()
         try:
             for each in files:
-                made += make_folder((self.root / each.path).parent, _MODE_OF_FOLDERS)
+                made = [*make_folder((self.root / each.path).parent, _MODE_OF_FOLDERS), *made]
             self._prepare(plan, files)
             for change in plan.edited:
-                backup = _back_up(self.root / change.path)
+                backup = _back_up(self.root / change.path, change)
                 if backup is not None:
                     backups.append(backup)
-            self._switch()
+            (self._pending / _SWITCH).replace(self.main)
+            is_switched = True
+            _sync(self.main.parent)
+            self._finish(_PAUSE_S if may_be_read else 0)
         except BaseException as error:
+            # a signal may come after the rename and before the line below it
+            if is_switched or self._may_be_switched():
+                raise _unfinished(self.root, error) from error
             self._take_back(made, backups)
             if isinstance(error, OSError):
                 raise _failed(f"cannot write to {self.root}", error, "nothing is changed") from None
             raise
-        try:
-            self._finish()
-        except OSError as error:
-            remedy = "the new set is in force; run the same again to put all in its place"
-            raise _failed(f"cannot replace a file in {self.root}", error, remedy) from None
         return backups
 
     def _take_back(self, made: Sequence[Path], backups: Sequence[Path]) -> None:
@@ -133,29 +149,33 @@ class Store:
             loggerconfig=str(Path(start, PENDING, within, LOGGING)),
         )
 
-    def _switch(self) -> None:
-        (self._pending / _SWITCH).replace(self.main)
-        _sync(self.main.parent)
-
     def _is_switched(self) -> bool:
         try:
             return f"{PENDING}/".encode() in self.main.read_bytes()
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
+
+    def _may_be_switched(self) -> bool:
+        """Tell whether the new set may be in force; where nobody can tell, it may."""
+        try:
+            return self._is_switched()
+        except OSError:
+            return True
 
     def _recover(self) -> None:
         """Finish what a killed run had put in force, or clear away what it had not."""
         try:
             if self._is_switched() and (self._pending / _PLAN).exists():
-                self._finish()
+                self._finish(_PAUSE_S)
             elif self._pending.exists():
                 shutil.rmtree(self._pending)
         except (OSError, ValueError) as error:
             what = f"cannot clear away {self._pending}, which a killed run left"
             raise HospitalError(f"{what}: {error}", "", "look at it, and remove it") from None
 
-    def _finish(self) -> None:
+    def _finish(self, pause_s: float) -> None:
         """Put all in its place: every step may have been done already."""
+        time.sleep(pause_s)  # for who has read the old circus.ini
         steps = json.loads((self._pending / _PLAN).read_bytes())
         main = main_path(self._site)
         for path in steps["replace"]:
@@ -167,6 +187,7 @@ class Store:
             _sync(folder)
         (self._pending / main).replace(self.main)
         _sync(self.main.parent)
+        time.sleep(pause_s)  # for who has read the one that named the folder
         shutil.rmtree(self._pending)
 
 
@@ -203,12 +224,15 @@ def remove_folders(paths: Sequence[Path]) -> None:
             path.rmdir()
 
 
-def _back_up(path: Path) -> Path | None:
+def _back_up(path: Path, change: Change) -> Path | None:
     """Keep what stands at *path* beside it, under a name that circusd does not include.
+
+    It is the same file, so first it loses what others may do with it beyond what *change* allows.
 
     Returns:
         The backup; None if there is one with the same content already.
     """
+    _close(path, change.mode)
     content = path.read_bytes()
     for number in range(1, _MOST_BACKUPS):
         backup = path.with_name(f"{path.name}.~{number}~")
@@ -216,10 +240,18 @@ def _back_up(path: Path) -> Path | None:
             os.link(path, backup)
         except FileExistsError:
             if not backup.is_symlink() and backup.is_file() and backup.read_bytes() == content:
+                _close(backup, change.mode)
                 return None
             continue
         return backup
     raise FileExistsError(None, f"{_MOST_BACKUPS} backups are there already", str(path))
+
+
+def _close(path: Path, mode: int) -> None:
+    """Take from group and others what *mode* does not give them."""
+    found = stat.S_IMODE(path.stat().st_mode)
+    if found & 0o077 & ~mode:
+        path.chmod(found & (0o700 | mode))
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
@@ -246,6 +278,14 @@ def _sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _unfinished(root: Path, error: BaseException) -> HospitalError:
+    remedy = "the new set is in force; run the same again to put all in its place"
+    if isinstance(error, OSError):
+        return _failed(f"cannot replace a file in {root}", error, remedy)
+    what = "interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__
+    return HospitalError(f"{what} while replacing the files in {root}", "", remedy)
 
 
 def _failed(what: str, error: OSError, remedy: str = "") -> HospitalError:

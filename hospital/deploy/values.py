@@ -197,15 +197,15 @@ def whole_seconds(name: str, text: str) -> str:
 
 
 def size(name: str, text: str) -> str:
-    """Return *text*, a size such as ``10 MB``, in bytes.
+    """Return *text*, a size such as ``10 MB``, in bytes; 0 stands for no limit.
 
-    >>> size("log.max_size", "10 MB"), size("log.max_size", "64KiB")
-    ('10000000', '65536')
+    >>> size("log.max_size", "10 MB"), size("log.max_size", "64KiB"), size("log.max_size", "0")
+    ('10000000', '65536', '0')
     """
     match = _SIZE.fullmatch(text)
-    size_bytes = int(match[1]) * _UNITS[match[2]] if match and text.isascii() else 0
-    if not _LEAST_LOG_BYTES <= size_bytes <= _MOST_LOG_BYTES:
-        remedy = "write 64 KiB or more: 500 KB, 10 MB, 1 GB, 64 KiB"
+    size_bytes = int(match[1]) * _UNITS[match[2]] if match and text.isascii() else -1
+    if size_bytes and not _LEAST_LOG_BYTES <= size_bytes <= _MOST_LOG_BYTES:
+        remedy = "write 64 KiB or more: 500 KB, 10 MB, 1 GB, 64 KiB; or 0 for never"
         raise SettingError(f"{name} is no size that fits:", repr(text)[:SHOWN], remedy)
     return str(size_bytes)
 

@@ -142,6 +142,48 @@ def test_a_folder_that_somebody_named_is_told_and_not_made(tmp_path: Path) -> No
     assert "" == deploy("--output", tmp_path / "set", "--log-folder", folder).err
 
 
+@pytest.mark.parametrize("name", ["var/log", "var/state", "var"])
+def test_a_folder_that_is_a_link_is_left_alone(tmp_path: Path, name: str) -> None:
+    """It is somebody's: neither its mode nor its owner is changed, what it needs is told."""
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    foreign.chmod(0o755)
+    link = tmp_path / "set" / name
+    link.parent.mkdir(parents=True)
+    link.symlink_to(foreign)
+    user = ("--user", "nobody") if os.geteuid() == 0 else ()
+
+    said = deploy("--output", tmp_path / "set", *user)
+
+    assert 0 == said.code
+    assert 0o755 == foreign.stat().st_mode & 0o777
+    assert os.geteuid() == foreign.stat().st_uid
+    assert [] == list(foreign.iterdir())
+    told = f"note: {link} must belong to nobody; run: install -d -m 0700 -o nobody"
+    assert (told in said.err) == (name == "var/state" and bool(user))
+    told = f"note: {link}/log is not there; run: install -d -m 0750 {link}/log\n"
+    assert (told in said.err) == (name == "var")
+
+
+def test_the_folders_of_the_socket_and_of_the_workers_are_told_and_not_made(
+    tmp_path: Path,
+) -> None:
+    """With the lines that make them; those of the set itself are made."""
+    socket, code = tmp_path / "web" / "web.sock", tmp_path / "code"
+    output = ("--output", tmp_path / "set")
+
+    said = deploy(*output, "--socket", socket, "--working-dir", code)
+    own = deploy(*output, "--socket", tmp_path / "set" / "var" / "run" / "web.sock")
+    socket.parent.mkdir()
+    code.mkdir()
+    later = deploy(*output, "--socket", socket, "--working-dir", code)
+
+    assert 0 == said.code
+    for folder in (socket.parent, code):
+        assert f"note: {folder} is not there; run: install -d -m 0755 {folder}\n" in said.err
+    assert "" == own.err == later.err
+
+
 def test_what_keeps_the_set_from_working_is_told(tmp_path: Path) -> None:
     """A token file that is not there or that others may read, a Python that is none."""
     token = tmp_path / "token"
@@ -173,6 +215,28 @@ def test_it_is_a_program(tmp_path: Path, module: str) -> None:
     assert f"written: {tmp_path}/set/circus.ini" == result.stdout.splitlines()[0]
     python = (tmp_path / "set" / "circus.ini.d" / "hospital-web.ini").read_text()
     assert f"cmd = {sys.executable} -m hospital.serving.worker" in python
+
+
+def test_a_python_that_was_started_by_a_relative_path_is_named_absolute(tmp_path: Path) -> None:
+    """As it was started: a link is not resolved, since an environment is found by it."""
+    bin_folder = tmp_path / "venv" / "bin"
+    bin_folder.mkdir(parents=True)
+    (tmp_path / "here").mkdir()
+    (bin_folder / "python").symlink_to(sys.executable)
+
+    result = subprocess.run(
+        ["../venv/bin/python", "-m", "hospital.deploy", "render", "--output", "../set"],
+        cwd=tmp_path / "here",
+        env={"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+    assert (0, "") == (result.returncode, result.stderr)
+    text = (tmp_path / "set" / "circus.ini.d" / "hospital-web.ini").read_text()
+    assert f"cmd = {bin_folder}/python -m hospital.serving.worker" in text
 
 
 @pytest.mark.parametrize("redirection", [">/dev/full", ">&-", ">&- 2>&-", "2>/dev/full"])
@@ -220,6 +284,24 @@ def test_a_folder_through_which_the_workers_cannot_pass_is_told(tmp_path: Path) 
     assert f"note: nobody cannot pass through {closed}; run: chmod o+x {closed}\n" in said.err
     beats = f"install -d -m 0700 -o nobody -g {group_of_nobody()} {tmp_path}/beats"
     assert f"note: {tmp_path}/beats is not there; run: {beats}\n" in said.err
+
+
+def test_a_python_and_a_token_that_the_workers_cannot_get_at_are_told(tmp_path: Path) -> None:
+    """Root gets at everything, so it is told as the workers' user would see it."""
+    if os.geteuid() != 0:
+        return  # nobody else can render for another user; test_reach has what is told
+    closed, token = tmp_path / "closed", tmp_path / "token"
+    closed.mkdir(mode=0o700)
+    (closed / "python").symlink_to(sys.executable)
+    token.write_text("x")
+    token.chmod(0o600)
+    options = ("--user", "nobody", "--python", closed / "python", "--token-file", token)
+
+    said = deploy("--output", tmp_path / "set", *options)
+
+    assert 0 == said.code
+    assert f"note: nobody cannot pass through {closed}; run: chmod o+x {closed}\n" in said.err
+    assert f"note: nobody cannot read the token file {token}; run: chown nobody {token}" in said.err
 
 
 def group_of_nobody() -> str:

@@ -93,6 +93,7 @@ def test_signs_that_mean_nothing_to_circus_are_kept(tmp_path: Path, value: str) 
         ("umask = 077", "umask = 77 ", ""),
         ("umask = 077", "umask = 022", "[circus] umask"),
         ("watchdog = 10s", "watchdog = 10 s", "plugins plugin:hospital-guard"),
+        ("log_backup_count = 5", "log_backup_count = 6", "plugins plugin:hospital-guard"),
         ("LANG = C.UTF-8", "LANG = C", "watchers hospital-web env LANG"),
         ("[env:hospital-web]", "[env:*]", "sections env:*"),
         ("--graceful-timeout 12", "--graceful-timeout '1 2'", "watchers hospital-web cmd"),

@@ -13,7 +13,7 @@ from hospital.deploy.site_file import Written, read_site_file
 from hospital.deploy.site_maker import SiteMaker
 from hospital.deploy.toml_lines import line_of, lines_of
 from hospital.settings import _READERS
-from tests.deploy.conftest import MakeSite, deploy, web_of
+from tests.deploy.conftest import MakeSite, deploy, read_by_circus, web_of
 
 WHOLE = """\
 name = "shop"
@@ -169,6 +169,10 @@ def test_all_faults_are_told_together_with_their_lines(make_site: MakeSite) -> N
             '[environment]\nA = "1"\n[secrets]\nA = "2"',
             "site.toml:4: A is a secret and stands else",
         ),
+        (
+            '[environment]\nHOSPITAL_DATABASE_URL = "postgresql://u:hush@h/db"',
+            "HOSPITAL_DATABASE_URL holds a password (its value is not shown); write it under [se",
+        ),
         ('[secrets]\nHOSPITAL_REASONS = "x"', "write web.reasons"),
         ('[secrets]\nHOSPITAL_DISK_USED_WARN = "1"', "is no secret; write it under [environment]"),
         ('group = "x"', "there is a group without a user; write a user too"),
@@ -180,6 +184,35 @@ def test_a_value_that_cannot_be_is_refused(make_site: MakeSite, text: str, told:
 
     assert told in fault
     assert ";" in fault
+
+
+def test_a_password_for_the_database_is_no_word_of_the_command_line(
+    tmp_path: Path, make_site: MakeSite
+) -> None:
+    """It is a secret; an address without one may stand anywhere."""
+    name, address = "HOSPITAL_DATABASE_URL", "postgresql://u:hush@h/db"
+    folder = tmp_path / "set"
+
+    said = deploy("--output", folder, "--environment", f"{name}={address}")
+    without = deploy("--output", folder, "--environment", f"{name}=postgresql://u@h/db")
+    secret = deploy("--output", folder, "--site", make_site(f'[secrets]\n{name} = "{address}"'))
+
+    assert (2, 0, 0) == (said.code, without.code, secret.code)
+    assert f"--environment {name} holds a password" in said.err
+    assert "hush" not in said.err
+    assert address == web_of(folder)["env"][name]
+
+
+def test_log_files_are_rotated_by_somebody_else_if_the_site_says_so(tmp_path: Path) -> None:
+    """A size of 0 is never, for every log file of the set."""
+    said = deploy("--output", tmp_path, "--log-max-size", "0", "--log-count", "7")
+
+    assert (0, "") == (said.code, said.err)
+    web, config = web_of(tmp_path), read_by_circus(tmp_path)
+    file, (guard,) = config["logging"]["handlers"]["file"], config["plugins"]
+    assert ("0", "7") == (web["stdout_stream"]["max_bytes"], web["stdout_stream"]["backup_count"])
+    assert ("0", "7") == (guard["log_max_bytes"], guard["log_backup_count"])
+    assert (0, 7) == (file["max_bytes"], file["backup_count"])
 
 
 def test_a_secret_is_not_told_with_its_fault(make_site: MakeSite) -> None:

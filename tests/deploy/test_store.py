@@ -268,6 +268,74 @@ def test_a_secret_file_that_others_may_read_is_mended(tmp_path: Path, make_site:
     assert 0o600 == stat.S_IMODE((tmp_path / "set" / HIDDEN).stat().st_mode)
 
 
+@pytest.mark.parametrize("path", ["circus.ini", WEB, "circusd-logging.json"])
+@pytest.mark.parametrize(("mode", "mended"), [(0o666, 0o640), (0o660, 0o640), (0o644, 0o640)])
+def test_a_file_that_others_may_change_is_mended(
+    rendered: Path, path: str, mode: int, mended: int
+) -> None:
+    """Its content is right; who may write it could change what circusd runs."""
+    (rendered / path).chmod(mode)
+
+    checked = deploy("--output", rendered, "--check")
+    shown = deploy("--output", rendered, "--diff")
+    said = deploy("--output", rendered)
+
+    assert Said(1, f"would write: {rendered / path}\n", "") == checked
+    assert (
+        f"others may do more with it than they should; it gets the mode {mended:04o}" in shown.out
+    )
+    assert Said(0, f"written: {rendered / path}\n", "") == said
+    assert mended == stat.S_IMODE((rendered / path).stat().st_mode)
+    assert 0 == deploy("--output", rendered, "--check").code
+
+
+def test_a_file_that_is_closer_than_need_be_is_left_alone(rendered: Path) -> None:
+    """Somebody has his reasons; circusd is started by who rendered, and reads it all the same."""
+    (rendered / WEB).chmod(0o600)
+
+    assert 0 == deploy("--output", rendered, "--check").code
+    assert Said(0, f"unchanged: {rendered}\n", "") == deploy("--output", rendered)
+
+
+def test_the_modes_of_a_checkout_are_those_of_git(tmp_path: Path) -> None:
+    """They follow the umask of who cloned, and are nobody else's business."""
+    deploy("--output", tmp_path, "--profile", "checkout")
+    (tmp_path / "deploy" / "circus.ini").chmod(0o666)
+
+    assert 0 == deploy("--output", tmp_path, "--profile", "checkout", "--check").code
+
+
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_a_backup_of_secrets_is_for_its_owner_alone(
+    tmp_path: Path, make_site: MakeSite, *, is_removed: bool
+) -> None:
+    """Whatever mode the edited file had; also where there is such a backup already."""
+    folder = tmp_path / "set"
+    options = ("--output", folder, "--site", make_site(SITE))
+    deploy(*options)
+    edit(folder / HIDDEN, "hush hush", "hush")
+    (folder / HIDDEN).chmod(0o644)
+    backup = Path(f"{folder / HIDDEN}.~1~")
+    if is_removed:
+        shutil.copy(folder / HIDDEN, backup)
+
+    said = deploy(*(("--output", folder) if is_removed else options), "--force")
+
+    assert 0 == said.code
+    assert "A = hush\n" in backup.read_text()
+    assert 0o600 == stat.S_IMODE(backup.stat().st_mode)
+
+
+def test_a_backup_is_not_for_everyone(rendered: Path) -> None:
+    """It holds what the file holds, and gets no more than its mode."""
+    edit(rendered / WEB)
+    (rendered / WEB).chmod(0o666)
+
+    deploy("--output", rendered, "--force")
+
+    assert 0o640 == stat.S_IMODE(Path(f"{rendered / WEB}.~1~").stat().st_mode)
+
+
 def test_nothing_is_read_from_a_mix_wherever_it_is_killed(memory: Path) -> None:
     """Before each change to the disk: circusd reads the old set or the new one.
 
@@ -279,6 +347,21 @@ def test_nothing_is_read_from_a_mix_wherever_it_is_killed(memory: Path) -> None:
     assert [] == told["mixed"]
     assert [] == told["unfinished"]
     assert [] == told["left"]
+
+
+def test_what_fails_at_any_step_leaves_a_whole_set_and_says_which(memory: Path) -> None:
+    """Ctrl-C and an I/O error: before the switch the old set and nothing else, then the new one.
+
+    The next run leaves the new one and nothing else.
+    """
+    told = result_of("tests.deploy.faults", memory)
+
+    assert told["before"] > 40
+    assert told["after"] > 40
+    assert [] == told["mixed"]
+    assert [] == told["untrue"]
+    assert [] == told["left"]
+    assert [] == told["unfinished"]
 
 
 def test_a_full_disk_leaves_the_old_set(memory: Path) -> None:
