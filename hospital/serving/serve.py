@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 if TYPE_CHECKING:
-    from hospital.serving.access_log import AccessLog
     from hospital.serving.serve_options import Options
     from hospital.settings import Settings
 
@@ -101,8 +100,6 @@ def _serve(
     make_app: "Callable[[Options], Any]",
     settings: "Settings",
 ) -> None:
-    import gevent
-
     from hospital.logs import get_logger
     from hospital.serving import backend, ports
     from hospital.serving.access_log import AccessLog
@@ -110,26 +107,14 @@ def _serve(
 
     listener = ports.listen(options.host, options.port)
     host, port = listener.getsockname()[:2]
+    # never summed up: it writes to the terminal of whoever started it
     access = AccessLog(settings.access_log, get_logger("hospital.access"))
     # nobody would start it again after so many requests
     limits = replace(Limits.of(settings), max_requests=0)
     server = backend.Server(listener, make_app(options), limits=limits, access=access)
     server.start()
     _show(f"Serving on {host} port {port}...\n", stream)
-    ticking = gevent.spawn(_tick, access)
-    try:
-        server.serve_forever()
-    finally:
-        ticking.kill(block=False)
-        access.summarize()
-
-
-def _tick(access: "AccessLog") -> None:
-    import gevent
-
-    while True:
-        gevent.sleep(1.0)
-        access.tick()
+    server.serve_forever()
 
 
 def _make_app(options: "Options") -> Any:
