@@ -12,6 +12,7 @@ a dot are files being written, and nobody's beat.
 
 import json
 import os
+import stat
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -57,14 +58,36 @@ def pid_of(path: Path) -> int | None:
     >>> [pid_of(Path(name)) for name in ("run/beats/4711", "run/beats/.4711.812", "x")]
     [4711, None, None]
     """
-    name = path.name
+    return _number(path.name)
+
+
+def writer_of(path: Path) -> int | None:
+    """Return who writes the file *path*, which becomes a heartbeat file; None for any other file.
+
+    >>> [writer_of(Path(name)) for name in ("run/beats/4711", "run/beats/.4711.812", ".1.x")]
+    [None, 812, None]
+    """
+    match path.name.split("."):
+        case "", pid, writer if _number(pid) is not None:
+            return _number(writer)
+    return None
+
+
+def _number(name: str) -> int | None:
     return int(name) if name.isascii() and name.isdigit() and len(name) <= len("4194304") else None
 
 
-def write(folder: Path, pid: int, beat: Beat) -> None:
+def write(folder: Path, pid: int, beat: Beat, owner: tuple[int, int] | None = None) -> None:
     """Replace the heartbeat file of *pid*, which is a beat too.
 
-    A long fault is cut.
+    A long fault is cut. The folder may be that of another user, whom nothing that lies there lets
+    have this process wait, or write or give away anything else.
+
+    Args:
+        folder: The folder of heartbeat files.
+        pid: Whose file it is.
+        beat: What it is to say.
+        owner: User and group that the file is given to, where they are not this process's own.
 
     Raises:
         OSError: If it cannot be written; what was there stays as it is.
@@ -73,10 +96,14 @@ def write(folder: Path, pid: int, beat: Beat) -> None:
     if beat.fault is not None:
         content["fault"] = beat.fault[:_LONGEST_FAULT]
     being_written = folder / f".{pid}.{os.getpid()}"  # two writers never share one
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    with suppress(FileNotFoundError):
+        being_written.unlink()  # left by one that had our pid, or laid there to be opened
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     fd = os.open(being_written, flags, _MODE)
     try:
         with os.fdopen(fd, "wb") as file:
+            if owner is not None:
+                os.fchown(fd, *owner)  # and not the path, which may be another file by now
             file.write(json.dumps(content).encode() + b"\n")
         being_written.replace(path_of(folder, pid))
     except OSError:
@@ -95,6 +122,8 @@ def read(path: Path) -> Beat | None:
         # Whatever lies there, a pipe or a link, it is neither waited for nor followed.
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         with os.fdopen(fd, "rb") as file:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                return None
             content = json.loads(file.read(_LONGEST_BYTES) or b"null")
     except (OSError, ValueError, RecursionError):
         return None

@@ -7,7 +7,7 @@ serving starts the drain, whose end is bounded even if the application holds the
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -37,13 +37,19 @@ def leave_at_once_on_signals() -> None:
 class Lifetime:
     """Knows whose child this process is, and tells when it has become an orphan.
 
-    >>> Lifetime({}).is_orphan()
-    False
+    Args:
+        environ: What may tell the parent in ``CIRCUSD_PID``; else it is who is the parent now.
+        circusd: The parent, where the caller knows it.
+
+    >>> Lifetime().is_orphan(), Lifetime(circusd=os.getpid()).is_orphan()
+    (False, True)
     """
 
-    def __init__(self, environ: "os._Environ[str] | dict[str, str]") -> None:
+    def __init__(self, environ: Mapping[str, str] = {}, *, circusd: int | None = None) -> None:
         told = environ.get(CIRCUSD_VARIABLE, "")
         self._parent = int(told) if told.isascii() and told.isdigit() else os.getppid()
+        if circusd is not None:
+            self._parent = circusd
 
     def is_orphan(self) -> bool:
         """Tell whether the parent is gone."""

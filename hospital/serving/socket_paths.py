@@ -16,18 +16,28 @@ _LONGEST_PATH = 107  # bytes, in a unix socket's address
 _CREDENTIALS = struct.Struct("3i")  # pid, user, group: struct ucred
 
 
-def listener(path: str) -> int | None:
-    """Return the pid of who listens on *path*; None where nobody does."""
+def peer(path: str) -> int:
+    """Return the pid of who listens on *path*; 0 where the system does not say.
+
+    Raises:
+        OSError: If nobody does, or it may not be known.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)
         try:
             probe.connect(path)
         except BlockingIOError:  # there is no room in its queue: somebody listens, too busy
             return 0
-        except OSError:
-            return None
         who = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         return int(_CREDENTIALS.unpack(who)[0])
+
+
+def listener(path: str) -> int | None:
+    """Return the pid of who listens on *path*, as :func:`peer`; None where nobody does."""
+    try:
+        return peer(path)
+    except OSError:
+        return None
 
 
 class AnsweredError(PortError):

@@ -5,41 +5,24 @@ import of an application does not beat, so one that never ends is noticed as wel
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import gevent
 from gevent import monkey
 
 from hospital import logs
-from hospital.durations import parse_duration
-from hospital.errors import SettingError
 from hospital.redaction import clean_line, to_text
 from hospital.serving import beat, watchdog
 from hospital.serving.pulse import Pulse
 from hospital.serving.watchdog import Watchdog
-from hospital.settings import START_DELAY_VARIABLE, Settings
+from hospital.settings import Settings
 
 logger = logs.get_logger("hospital.serving")
 
 PREPARE_S = 6.0
 """How long ``serving`` waits for the checks to be loaded; on a reload our hook waits a little more.
 The socket is listened on meanwhile."""
-
-LONGEST_DELAY_S = 60.0
-
-
-def start_delay_s(environ: Mapping[str, str]) -> float:
-    """Return the seconds to wait before the start, ``LONGEST_DELAY_S`` at most.
-
-    >>> [start_delay_s({"HOSPITAL_START_DELAY": text}) for text in ("4", "0", "1d", "soon")]
-    [4.0, 0.0, 60.0, 0.0]
-    """
-    try:
-        seconds = parse_duration(environ.get(START_DELAY_VARIABLE, "0"), zero=True)
-    except SettingError:
-        return 0.0  # a worker that serves is better than a word about our own hook
-    return min(seconds, LONGEST_DELAY_S)
 
 
 class Vitals:

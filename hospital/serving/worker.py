@@ -74,7 +74,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     from hospital.logs import get_logger
     from hospital.serving.access_log import AccessLog
     from hospital.serving.hub_errors import log_failed_greenlets
-    from hospital.serving.vitals import Vitals, start_delay_s
+    from hospital.serving.start_delay import start_delay_s
+    from hospital.serving.vitals import Vitals
 
     log_failed_greenlets()
     access = AccessLog(settings.access_log, get_logger("hospital.access"))

@@ -31,7 +31,7 @@ def make(folder: Path, owner: tuple[int, int] | None = None) -> None:
         folder.mkdir(MODE)
         folder.chmod(MODE)  # whatever the umask
         if owner is not None:
-            os.chown(folder, *owner)
+            os.chown(folder, *owner, follow_symlinks=False)
 
 
 def sweep(folder: Path) -> None:
@@ -48,7 +48,5 @@ def _is_left_over(path: Path) -> bool:
     if pid is not None:
         said = beat.read(path)
         return said is not None and beat.started(pid) != said.started
-    # .4711.812: of 4711, being written by 812
-    _, *pids = path.name.split(".")
-    being_written = path.name.startswith(".") and len(pids) == 2 and all(map(str.isdigit, pids))  # noqa: PLR2004 - as above
-    return being_written and beat.started(int(pids[-1])) is None
+    writer = beat.writer_of(path)
+    return writer is not None and beat.started(writer) is None

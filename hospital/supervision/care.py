@@ -3,7 +3,6 @@
 Rule: whatever goes wrong here, the watcher goes on: circusd stops one whose hook fails.
 """
 
-import os
 import signal
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from hospital.supervision.reloads import Reloads
 OPTION = "trouble"
 """The option of a watcher in which ``circusctl options`` shows a crash loop."""
 
+_ENDING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL})
 _LOOK_S = 1.0
 _LEAST_DELAY_S = 0.05
 _WORTH_TELLING = 2
@@ -68,7 +68,7 @@ class Care:
         self._clock = clock
         self._crashes = CrashLoop()
         self._holding = Holding(watcher.loop)
-        self._last_failure_s = _NEVER
+        self._last_failure_s = self._reload_s = self._renewed_s = _NEVER
         self._births: dict[int, Birth] = {}
         self._asked: set[int] = set()
         self._delay_s = 0.0
@@ -147,7 +147,15 @@ class Care:
         beats = self._write_beat(process)
         if not self._reloads.going_on(len(watcher.processes)):
             return True
-        return self._reloads.judge(pid, self._folder if beats else None)
+        if not self._reloads.has_begun:
+            self._reload_s = now_s
+        self._renewed_s = _NEVER
+        is_good = self._reloads.judge(pid, self._folder if beats else None)
+        if is_good:
+            self._renewed_s = self._reload_s
+            # some of the old may have ended meanwhile; circusd lets go of them without a word
+            watcher.loop.add_callback(self._bury_unseen)
+        return is_good
 
     def _write_beat(self, process: Any) -> bool:
         folder = self._folder
@@ -157,10 +165,9 @@ class Care:
         started = self._births[pid].started or 0
         try:
             if self._beat(pid, started) is None:  # else the process was faster
-                beat.write(folder, pid, beat.Beat(self._watcher.name, started, beat.STARTING))
-                if process.uid is not None:
-                    path = beat.path_of(folder, pid)
-                    os.chown(path, process.uid, process.gid or -1, follow_symlinks=False)
+                first = beat.Beat(self._watcher.name, started, beat.STARTING)
+                owner = None if process.uid is None else (process.uid, process.gid or -1)
+                beat.write(folder, pid, first, owner)
         except OSError as error:
             if not self._complained:
                 self._logger.warning(
@@ -174,6 +181,22 @@ class Care:
             return False
         self._complained = False
         return True
+
+    def told(self, pid: int, signum: int) -> None:
+        """Take note that circusd sends *signum* to a process: where that is to end it, it may.
+
+        Circus calls none of the hooks for the dead where it ends processes in a reload or a
+        ``decr``, and has forgotten by then that it told them to.
+        """
+        if signum not in _ENDING and signum != self._watcher.stop_signal:
+            return
+        if pid not in self._births or pid in self._asked:
+            return
+        if (code := exit_code(pid)) is None:
+            self._asked.add(pid)
+        else:  # it ended before it was told
+            self.dying(pid)
+            self.died(pid, code)
 
     def dying(self, pid: int) -> None:
         """Read what is left in the pipes of a dead process, before circusd closes them."""
@@ -222,6 +245,8 @@ class Care:
             cause,
             extra={"fields": {"watcher": self._watcher.name, "process": pid, "exit_code": code}},
         )
+        if birth.born_s < self._renewed_s:  # those that came in its place are none the worse for it
+            return
         if not served or (lived_s < YOUNG_S and code != -signal.SIGKILL):
             self._fail(cause)
 

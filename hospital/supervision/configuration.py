@@ -4,10 +4,12 @@ Circus's own parser forgets the places; who is told of a fault wants to know the
 """
 
 import json
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +44,12 @@ class Configuration:
     Attributes:
         path: The file that circusd was given.
         circus: Options of ``[circus]``, with Circus's defaults.
-        watchers: What Circus makes of each ``[watcher:…]``, environment included.
+        watchers: What Circus makes of each ``[watcher:…]``, environment included, in which the
+            variables of circusd's own stand as their values.
         sockets: Likewise of each ``[socket:…]``.
         plugins: Likewise of each ``[plugin:…]``.
         options: All options of all files, in the order in which Circus reads them.
+        unread: The files that are included and cannot be read, which Circus passes over, and why.
         files: For each section, the first file that has it.
     """
 
@@ -55,6 +59,7 @@ class Configuration:
     sockets: list[dict[str, Any]]
     plugins: list[dict[str, Any]]
     options: list[Option] = field(default_factory=list)
+    unread: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
     def place(self, section: str) -> str:
@@ -70,12 +75,15 @@ def read(path: str) -> Configuration:
         UsageError: If it cannot be read.
     """
     from circus.config import get_config, read_config
+    from circus.util import parse_env_dict
 
     if not Path(path).is_file():
         raise UsageError("no such configuration:", path, "run it from the root of the checkout")
     try:
         made = get_config(path)
-        files = read_config(path)[1]
+        parsed, files = read_config(path)
+        for watcher in made["watchers"]:
+            watcher["env"] = parse_env_dict(watcher["env"])  # as each watcher does for itself
     except Exception as error:  # circus raises what its parser and its conversions raise
         reason = clean_line(f"{type(error).__name__}: {error}")
         raise UsageError("the configuration cannot be read:", f"{path}: {reason}") from error
@@ -88,7 +96,27 @@ def read(path: str) -> Configuration:
             where.setdefault(each.section, shown)
             if each.name:
                 options.append(each)
-    return Configuration(path=path, circus=made, options=options, files=where, **parts)
+    unread = dict(_unread(set(_included(path, parsed)) - set(files)))
+    return Configuration(
+        path=path, circus=made, options=options, unread=unread, files=where, **parts
+    )
+
+
+def _included(path: str, parsed: Any) -> Iterator[str]:
+    """Yield the files that the configuration *path* includes, named as Circus does."""
+    folder = os.path.dirname(path)  # noqa: PTH120 - empty where there is none, as Circus has it
+    patterns = parsed.dget("circus", "include", "").split()
+    folders = parsed.dget("circus", "include_dir", "").split()
+    for pattern in [*patterns, *(os.path.join(each, "*.ini") for each in folders)]:  # noqa: PTH118 - a pattern
+        yield from glob(os.path.join(folder, pattern))  # noqa: PTH118, PTH207 - likewise
+
+
+def _unread(files: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for file in sorted(files):
+        try:
+            Path(file).read_bytes()
+        except OSError as error:
+            yield file, (error.strerror or str(error)).lower()
 
 
 def _shown(file: str) -> str:

@@ -3,6 +3,8 @@
 Rule: a decision and nothing else; who asks brings the time, of a clock that nobody sets.
 """
 
+from hospital.serving.start_delay import LONGEST_DELAY_S
+
 YOUNG_S = 5.0
 """A process that served and lived for this long was a good one."""
 
@@ -15,7 +17,8 @@ class CrashLoop:
 
     circusd replaces a dead process at each check, all of a watcher at once. What is replaced too
     fast therefore waits by itself before it begins; this says how long. From the first failure on
-    at most one process a second begins, and with each further failure fewer.
+    at most one process a second begins, and with each further failure fewer. Of more than 60
+    processes, whose round takes longer than anybody waits, 60 s are the time for all of them.
 
     >>> loop = CrashLoop()
     >>> loop.begins(now_s=0.0)
@@ -48,12 +51,12 @@ class CrashLoop:
             processes: How many the watcher has, at least 1; so many wait for each other.
 
         Returns:
-            0 to 15 s, or a second for each process if that is more.
+            0 to 15 s, or a second for each process if that is more; 60 s at most.
         """
         if not self.failures:
             self._last_begin_s = now_s
             return 0.0
-        longest_s = max(LONGEST_PAUSE_S, processes * FIRST_PAUSE_S)
+        longest_s = min(max(LONGEST_PAUSE_S, processes * FIRST_PAUSE_S), LONGEST_DELAY_S)
         begin_s = max(
             now_s, self._last_begin_s + min(pause_s(self.failures), longest_s / processes)
         )

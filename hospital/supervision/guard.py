@@ -7,18 +7,20 @@ Rules: it kills children of its own circusd alone, and only who is still the pro
 is about; what lies in the folder besides is nothing to it; it keeps no state on the disk.
 """
 
+import logging
 import math
 import os
 import signal
 import stat
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
+from circus import logger as circus_logger
 from circus.plugins import CircusPlugin
 
 from hospital.durations import parse_duration
@@ -27,6 +29,7 @@ from hospital.serving import beat
 from hospital.serving.lifetime import Lifetime
 from hospital.supervision.event_lines import event_line
 from hospital.supervision.log_files import LogFile
+from hospital.supervision.parentage import circusd_of
 from hospital.supervision.silence import Sighting, Silence, Silent
 
 NAME = "hospital.guard"
@@ -41,7 +44,7 @@ OPTIONS = {
 """What a ``[plugin:…]`` section may say to it, and what counts where it does not."""
 
 _FROM_CIRCUS = frozenset({"__name__", "active", "name"})
-_MOST_FILES = 4096
+_MOST_BEATS = 4096
 _PAUSE_AFTER_A_FAULT_S = 5.0
 
 
@@ -66,7 +69,7 @@ class Guard(CircusPlugin):  # type: ignore[misc] # circus has no types
         if faults:
             self._give_up(faults)
         self._folder = Path(values["heartbeat_dir"])
-        self._life = Lifetime({})
+        self._life = Lifetime(circusd=circusd_of(self.endpoint, os.getppid()))
         watchdog_s = parse_duration(values["watchdog"], "watchdog", zero=True)
         self._silence = Silence(watchdog_s or math.inf)
         self._is_folder_missed = False
@@ -131,6 +134,21 @@ class Guard(CircusPlugin):  # type: ignore[misc] # circus has no types
 _COUNTS = ("log_max_bytes", "log_backup_count")
 
 
+def is_plugin_process(argv: Sequence[str]) -> bool:
+    """Tell whether a process with this command line is the one that circusd starts for the guard.
+
+    >>> is_plugin_process(["-c", "--endpoint", "ipc://c", "hospital.supervision.guard.Guard"])
+    True
+    """
+    return argv[:1] == ["-c"] and argv[-1] == f"{__name__}.{Guard.__name__}"
+
+
+# Circus says there that it loads a plugin, and after a reloadconfig it says so in plain text on
+# circusd's standard error: it forgets the plugin's log level, and that its output is nobody's.
+if is_plugin_process(sys.argv) and "DEBUG" not in sys.argv:
+    circus_logger.setLevel(logging.WARNING)
+
+
 def mended(options: Mapping[str, str]) -> dict[str, str]:
     """Return *options* as they stand in the section.
 
@@ -179,16 +197,20 @@ def sightings(folder: Path) -> Iterator[Sighting]:
         OSError: If the folder cannot be read.
     """
     with os.scandir(folder) as entries:
-        for entry in islice(entries, _MOST_FILES):
-            path = Path(entry.path)
-            pid = beat.pid_of(path)
-            if pid is None:
-                continue
-            with suppress(OSError):
-                found = entry.stat(follow_symlinks=False)
-                said = beat.read(path) if stat.S_ISREG(found.st_mode) else None
-                if said is not None:
-                    yield Sighting(pid, said, found.st_mtime_ns)
+        yield from islice(_sightings(entries), _MOST_BEATS)
+
+
+def _sightings(entries: Iterable["os.DirEntry[str]"]) -> Iterator[Sighting]:
+    for entry in entries:
+        path = Path(entry.path)
+        pid = beat.pid_of(path)
+        if pid is None:
+            continue
+        with suppress(OSError):
+            found = entry.stat(follow_symlinks=False)
+            said = beat.read(path) if stat.S_ISREG(found.st_mode) else None
+            if said is not None:
+                yield Sighting(pid, said, found.st_mtime_ns)
 
 
 def kill(pid: int, started: int, parent: int) -> bool:

@@ -68,7 +68,10 @@ def _prepare_folder(watcher: Any, logger: Any) -> None:
         beats_folder.make(folder, owner_of(watcher))
     except (OSError, ValueError) as error:
         logger.warning("cannot make the folder of heartbeat files %s: %s", folder, error)
-    beats_folder.sweep(folder)
+    try:
+        beats_folder.sweep(folder)
+    except Exception:
+        logger.exception("cannot sweep the folder of heartbeat files %s", folder)
 
 
 def owner_of(watcher: Any) -> tuple[int, int] | None:
@@ -103,6 +106,11 @@ def after_spawn(watcher: Any, arbiter: Any, pid: int, **_more: Any) -> bool:
         False within a reload whose new processes do not come up: the old ones go on then.
     """
     return _harmless(watcher, arbiter, lambda care: care.born(pid))
+
+
+def before_signal(watcher: Any, arbiter: Any, pid: int, signum: int, **_more: Any) -> bool:
+    """Take note of whom circusd tells to end, so that this end is no failure. Lets it be sent."""
+    return _harmless(watcher, arbiter, lambda care: care.told(pid, signum))
 
 
 def before_reap(watcher: Any, arbiter: Any, process_pid: int, **_more: Any) -> bool:

@@ -266,6 +266,11 @@ def _retry(reference: "ref[LogFile]") -> None:
         file.write()
 
 
+def _place(path: str) -> str:
+    """Return where *path* leads now: its folder may be a link, and another one tomorrow."""
+    return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))  # noqa: PTH118, PTH119, PTH120 - texts
+
+
 _SHARED: WeakValueDictionary[str, LogFile] = WeakValueDictionary()
 
 
@@ -277,10 +282,11 @@ def shared(
     Standard output and error of a watcher write the same file; so do, for a moment, a watcher
     and the one that takes its place when circusd reads its configuration again.
     """
-    absolute = Path(path).absolute()
-    key = str(absolute.parent.resolve() / absolute.name)
-    file = _SHARED.get(key)
-    if file is None:
-        file = _SHARED[key] = LogFile(key, max_bytes, backup_count)
+    made = LogFile(path)
+    place = _place(made.path)
+    file = _SHARED.get(made.path) or next(
+        (each for each in _SHARED.values() if _place(each.path) == place), made
+    )
+    _SHARED[file.path] = file
     file.max_bytes, file.backup_count, file.log_format = max_bytes, backup_count, log_format
     return file

@@ -31,6 +31,7 @@ PROGRAM = "circusd"
 EXIT_FAILED = 1
 
 _REFUSING: tuple[Callable[[Configuration], Iterable[HospitalError]], ...] = (
+    checks.include_faults,
     checks.endpoint_faults,
     checks.socket_faults,
     checks.folder_faults,

@@ -29,6 +29,13 @@ from hospital.supervision.hooks import missing_sockets, owner_of
 Found = HospitalError
 
 
+def include_faults(configuration: Configuration) -> Iterator[Found]:
+    """Yield the included files that circusd would go on without."""
+    for file, reason in configuration.unread.items():
+        remedy = "let circusd's user read it, or move it away"
+        yield Found("cannot read the included file", f"{file}: {reason}", remedy)
+
+
 def socket_faults(configuration: Configuration) -> Iterator[Found]:
     """Yield the addresses of ``[socket:…]`` sections that circusd could not listen on."""
     for each in configuration.sockets:

@@ -57,6 +57,11 @@ class Reloads:
         return bool(processes > self._watcher.numprocesses and self._watcher.is_active())
 
     @property
+    def has_begun(self) -> bool:
+        """Whether there is a reload, whose first process at least is judged."""
+        return self._reload is not None
+
+    @property
     def is_refused(self) -> bool:
         """Whether the reload that goes on is refused already."""
         return self._reload is not None and bool(self._reload.refused)

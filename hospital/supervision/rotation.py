@@ -1,6 +1,9 @@
 """Make room for a new log file: the old ones move up by one, and the oldest goes."""
 
 import os
+import stat
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 
@@ -8,8 +11,8 @@ def rotate(path: str, backup_count: int) -> None:
     """Rename *path* to ``path.1``, ``path.1`` to ``path.2`` and so on, *backup_count* of them.
 
     Nothing moves further than the first free number, so that a rotation that fails and is tried
-    again pushes nothing out. Old files beyond *backup_count*, as from a time when it was larger,
-    are removed.
+    again pushes nothing out. Old files that follow *backup_count* in a row, as from a time when it
+    was larger, are removed; other files of such names are not.
 
     Raises:
         OSError: If *path* cannot be moved out of the way.
@@ -28,13 +31,20 @@ def rotate(path: str, backup_count: int) -> None:
         Path(path).unlink()
 
 
-def _beyond(path: str, backup_count: int) -> list[str]:
-    folder, stem = Path(path).parent, Path(path).name + "."
-    return [
-        os.path.join(folder, name)  # noqa: PTH118 - of many names, few are looked at
-        for name in os.listdir(folder)  # noqa: PTH208 - likewise
-        if name.startswith(stem)
-        and name[len(stem) :].isdecimal()
-        and name.isascii()
-        and int(name[len(stem) :]) > backup_count
-    ]
+def _beyond(path: str, backup_count: int) -> Iterator[str]:
+    """Yield the old files above *backup_count* that a larger count of ours has left.
+
+    They are numbered without a gap; ``path.20261120`` after it is somebody else's.
+    """
+    for number in count(backup_count + 1):
+        name = f"{path}.{number}"
+        if not _is_file(name):
+            return
+        yield name
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return stat.S_ISREG(os.lstat(name).st_mode)
+    except FileNotFoundError:
+        return False

@@ -59,6 +59,7 @@ class Watcher:
 
     name = "web"
     numprocesses = 2
+    stop_signal = signal.SIGTERM
     stream_redirector = None
     stdout_stream = stderr_stream = None
 
@@ -302,6 +303,78 @@ def test_who_is_let_go_of_without_a_word_counts_too(house: House) -> None:
 
     house.spawn()
 
+    assert house.delay is not None
+
+
+@pytest.mark.parametrize("beats", [True, False])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_who_is_told_to_end_and_let_go_of_does_not_count(
+    house: House,
+    caplog: pytest.LogCaptureFixture,
+    number: signal.Signals,
+    beats: bool,  # noqa: FBT001 - a column
+) -> None:
+    """As in a reload, and a ``decr``: circusd ends them itself, and reaps them without a hook."""
+    if not beats:
+        house.watcher.env.clear()
+    with caplog.at_level(logging.WARNING, logger="circus"):
+        for _ in range(3):
+            process = house.spawn()
+            house.now_s += float(house.delay or 0) + 0.1
+            house.care.told(process.pid, number)
+            process.popen.send_signal(number)
+            process.popen.wait()
+            del house.watcher.processes[process.pid]
+        house.spawn()
+
+    assert [] == caplog.records
+    assert house.delay is None
+
+
+def test_to_be_told_something_else_or_too_late_is_to_end_unasked(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A signal that ends nobody excuses nobody, and nor does one to the dead."""
+    hung_up, dead = house.spawn(), house.spawn()
+    house.care.told(hung_up.pid, signal.SIGHUP)
+    dead.popen.kill()
+    poll(lambda: exit_code(dead.pid) is not None)
+    house.care.told(dead.pid, signal.SIGTERM)
+
+    with caplog.at_level(logging.WARNING, logger="circus"):
+        house.reap(hung_up)
+        house.reap(dead)
+
+    assert 2 == caplog.text.count("ended before it served")
+
+
+def test_who_ends_while_a_reload_replaces_it_is_said_and_does_not_count(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While circusd waits for the new one it sees nothing, and then lets go of it silently."""
+    old, broken = house.spawn(SERVING), house.spawn()
+    house.now_s += 0.2
+    broken.popen.terminate()
+    poll(lambda: exit_code(broken.pid) is not None)
+    assert house.care.may_spawn()
+    new = Process()
+    house.all.append(new)
+    house.watcher.processes[new.pid] = new
+    house.say(new, SERVING)
+
+    with caplog.at_level(logging.WARNING, logger="circus"):
+        assert house.care.born(new.pid)
+        del house.watcher.processes[broken.pid]
+        house.now_s += 0.1
+        house.watcher.loop.go_round()
+
+    (said,) = caplog.messages
+    assert f"worker {broken.pid} ended before it served, after 0.3 s: signal 15" in said
+    house.reap(old)
+    house.spawn()
+    assert house.delay is None
+    house.reap(new, code=1)  # and the new one counts
+    house.spawn()
     assert house.delay is not None
 
 

@@ -2,9 +2,12 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hospital.serving.start_delay import LONGEST_DELAY_S, start_delay_s
+from hospital.settings import START_DELAY_VARIABLE
 from hospital.supervision.crash_loop import LONGEST_PAUSE_S, CrashLoop
 
 CHECK_S = 1.0
@@ -49,6 +52,19 @@ def test_after_the_first_round_one_process_a_second_begins_at_most(processes: in
     for start_s in starts:
         within = [each for each in starts if start_s <= each < start_s + 10.0]
         assert len(within) <= 11, within
+
+
+@given(processes=st.integers(1, 1000))
+def test_nobody_is_told_to_wait_longer_than_it_does(processes: int) -> None:
+    """However many the watcher has: each waits out the time that the log names."""
+    loop = CrashLoop()
+    loop.failed("exit code 1")
+
+    delays_s = [loop.begins(0.0, processes) for _ in range(processes)]
+
+    assert max(delays_s) <= LONGEST_DELAY_S
+    told = [start_delay_s({START_DELAY_VARIABLE: f"{delay_s:.2f}"}) for delay_s in delays_s]
+    assert pytest.approx(delays_s, abs=0.01) == told
 
 
 def test_after_the_end_of_a_crash_loop_nobody_waits() -> None:

@@ -341,11 +341,11 @@ def test_a_crash_loop_is_slow_and_names_its_cause(own: Bundle) -> None:
     starts = own.folder / "starts"
     poll(lambda: starts.exists() and len(starts.read_text().splitlines()) >= 3)
     trouble = "times in a row: exit code 1: RuntimeError: no such table; the next start waits "
+    poll(lambda: trouble in own.output())
 
     begun_s = [float(line) for line in starts.read_text().splitlines()]
     options = own.control("options", "hospital-web")
 
-    assert trouble in own.output()
     (shown,) = [line for line in options.splitlines() if line.startswith("trouble: ")]
     assert trouble in shown
     assert begun_s[2] - begun_s[1] > 0.95
@@ -354,3 +354,9 @@ def test_a_crash_loop_is_slow_and_names_its_cause(own: Bundle) -> None:
 
     assert 0 == own.ask("reload", "hospital-web").returncode
     assert len(poll(own.serving)) == 2
+
+    failures = own.output().count(" ended before it served, ")
+    assert 0 == own.ask("reload", "hospital-web").returncode  # and those that waited are buried
+
+    assert failures == own.output().count(" ended before it served, ")
+    assert "exit code 0" not in own.output()

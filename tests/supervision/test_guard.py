@@ -4,11 +4,12 @@ import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,15 @@ class Guarded:
         self._spawn = spawn
 
     def start(self, **options: str) -> "subprocess.Popen[bytes]":
-        """Start it by the command that Circus makes of its section, without an environment."""
+        """Start it without an environment, as circusd does."""
+        return self._spawn(self.command(**options), env={}, stderr=subprocess.PIPE)
+
+    @property
+    def endpoint(self) -> Path:
+        return self.log.parent / "c.sock"
+
+    def command(self, **options: str) -> list[str]:
+        """Return the command that Circus makes of its section."""
         from circus.plugins import get_plugin_cmd
 
         section = {
@@ -64,9 +73,8 @@ class Guarded:
             "log_file": f"'{self.log}'",
             **options,
         }
-        endpoints = (f"ipc://{self.log.parent}/{name}" for name in ("c.sock", "e.sock"))
-        command = shlex.split(get_plugin_cmd(section, *endpoints, 1.0, None))
-        return self._spawn(command, env={}, stderr=subprocess.DEVNULL)
+        endpoints = f"ipc://{self.endpoint}", f"ipc://{self.log.parent}/e.sock"
+        return shlex.split(get_plugin_cmd(section, *endpoints, 1.0, None))
 
     def events(self, event: str) -> list[dict[str, Any]]:
         """Return what it logged."""
@@ -175,6 +183,84 @@ def test_unusable_options_are_said_in_its_log(guarded: Guarded) -> None:
 
     assert "unknown option 'heartbeat_dri'; did you mean 'heartbeat_dir'?" in said["reason"]
     assert "watchdog is no duration: 'soon'" in said["reason"]
+
+
+def test_it_prints_nothing_of_circus(guarded: Guarded) -> None:
+    """After a ``reloadconfig`` Circus gives it circusd's standard error, and no log level."""
+    process = guarded.start()
+    poll(lambda: guarded.events("guard_started"))
+
+    process.terminate()
+    process.wait()
+
+    assert process.stderr is not None
+    assert b"" == process.stderr.read()
+
+
+CIRCUSD = """
+import socket, subprocess, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+nothing = subprocess.DEVNULL
+guard = subprocess.Popen(sys.argv[2:], stdin=nothing, stdout=nothing, stderr=nothing)
+print(guard.pid, flush=True)
+if sys.stdin.read():
+    sys.exit()
+"""
+
+
+def started_by_another(guarded: Guarded, stdin: Any) -> "subprocess.Popen[str]":
+    """Start the guard by a process that listens as circusd does, until its input ends."""
+    command = [sys.executable, "-S", "-c", CIRCUSD, str(guarded.endpoint), *guarded.command()]
+    return subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("then", ["nobody", "another"])
+def test_who_lost_its_circusd_while_it_started_ends(guarded: Guarded, then: str) -> None:
+    """Whoever is its parent when it looks, and if another circusd listens by then."""
+    with started_by_another(guarded, subprocess.DEVNULL) as circusd:
+        assert circusd.stdout is not None
+        pid = int(circusd.stdout.readline())
+    assert not is_gone(pid)
+
+    try:
+        with closing(socket.socket(socket.AF_UNIX)) as listener:
+            if then == "another":
+                guarded.endpoint.unlink()
+                listener.bind(str(guarded.endpoint))
+                listener.listen()
+            poll(lambda: is_gone(pid))
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+    assert [] == guarded.events("guard_started")
+
+
+def test_it_ends_with_the_circusd_that_listens(guarded: Guarded) -> None:
+    """It goes on as long as that one lives."""
+    with started_by_another(guarded, subprocess.PIPE) as circusd:
+        assert circusd.stdout is not None
+        pid = int(circusd.stdout.readline())
+        poll(lambda: guarded.events("guard_started"))
+        assert not is_gone(pid)
+
+        circusd.kill()
+
+    poll(lambda: is_gone(pid))
+
+
+def test_junk_in_the_folder_hides_no_heartbeat(tmp_path: Path) -> None:
+    """However much there is."""
+    for name in range(3000):
+        (tmp_path / f"junk{name}").touch()
+    for pid in range(1, 9):
+        beat.write(tmp_path, pid, Beat("web", 1, SERVING))
+    for name in range(3000, 6000):
+        (tmp_path / f"junk{name}").touch()
+
+    assert set(range(1, 9)) == {each.pid for each in guard.sightings(tmp_path)}
 
 
 def test_a_process_is_killed_only_as_what_it_was(spawn: Spawn) -> None:

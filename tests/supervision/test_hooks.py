@@ -150,6 +150,29 @@ def test_the_folder_of_heartbeats_is_made_and_swept(tmp_path: Path) -> None:
     assert {str(os.getpid()), "README"} == {path.name for path in folder.iterdir()}
 
 
+@pytest.mark.parametrize("name", [".1.²", ".²", "²", ".1.-2", ".1.99999999999", ".1.2.3", ".."])
+def test_no_name_in_the_folder_of_heartbeats_keeps_the_watcher_down(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    """Whatever its processes lay there, which may be those of another user."""
+    folder = tmp_path / "beats"
+    (folder / name).parent.mkdir()
+    (folder / name).resolve().mkdir(exist_ok=True)
+
+    started = call(Watcher("python", {"HOSPITAL_HEARTBEAT_DIR": "beats"}, str(tmp_path)))
+
+    assert started
+    assert (folder / name).exists()
+    assert [] == caplog.records
+
+
+def test_no_folder_of_heartbeats_keeps_the_watcher_down(caplog: pytest.LogCaptureFixture) -> None:
+    """It is said, and the watcher starts."""
+    assert call(Watcher("python", {"HOSPITAL_HEARTBEAT_DIR": "no\0folder"}))
+
+    assert "heartbeat files" in caplog.text
+
+
 def test_a_hook_that_fails_does_not_stop_the_watcher(caplog: pytest.LogCaptureFixture) -> None:
     """Circus takes its failure for a no, and stops all workers."""
     nothing = Watcher("python")
@@ -158,12 +181,13 @@ def test_a_hook_that_fails_does_not_stop_the_watcher(caplog: pytest.LogCaptureFi
         answers = [
             hooks.before_spawn(nothing, Arbiter()),
             hooks.after_spawn(nothing, Arbiter(), 4711),
+            hooks.before_signal(nothing, Arbiter(), 4711, 15),
             hooks.before_reap(nothing, Arbiter(), 4711),
             hooks.after_reap(nothing, Arbiter(), 4711, 0),
         ]
 
-    assert [True] * 4 == answers
-    assert 4 == caplog.text.count("a hook of web failed, and is passed over")
+    assert [True] * 5 == answers
+    assert 5 == caplog.text.count("a hook of web failed, and is passed over")
 
 
 def test_circusd_imports_nothing_heavy_for_it() -> None:

@@ -354,15 +354,27 @@ def test_a_rotation_pushes_no_further_than_the_first_gap(tmp_path: Path) -> None
     }
 
 
-def test_a_smaller_count_removes_the_old_ones(tmp_path: Path) -> None:
-    """Only what a rotation of ours has named: numbers above the count."""
-    others = {"log.7.gz", "log.x", "log.²", "other.9"}
-    for name in ("log", "log.1", "log.2", "log.10", *others):
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_a_smaller_count_removes_the_old_ones(tmp_path: Path, count: int) -> None:
+    """Only what a rotation of ours has named: the numbers that follow, without a gap."""
+    others = {"log.9", "log.14", "log.20261120", "log.7.gz", "log.x", "log.²", "other.7"}
+    for name in ("log", *(f"log.{number}" for number in range(1, 8)), *others):
         (tmp_path / name).touch()
 
-    rotate(str(tmp_path / "log"), 1)
+    rotate(str(tmp_path / "log"), count)
 
-    assert {"log.1", *others} == names_in(tmp_path)
+    kept = {f"log.{number}" for number in range(1, count + 1)}
+    assert kept | others == names_in(tmp_path)
+
+
+def test_a_folder_of_a_number_is_no_old_file(tmp_path: Path) -> None:
+    """It stays, and is in nobody's way."""
+    (tmp_path / "log").touch()
+    (tmp_path / "log.3").mkdir()
+
+    rotate(str(tmp_path / "log"), 2)
+
+    assert {"log.1", "log.3"} == names_in(tmp_path)
 
 
 def test_threads_and_signal_handlers_may_write(tmp_path: Path) -> None:
@@ -408,6 +420,26 @@ def test_streams_of_one_file_share_one_writer(tmp_path: Path) -> None:
 
     assert first is second
     assert (20, 2) == (first.max_bytes, first.backup_count)
+
+
+def test_lines_follow_a_link_to_another_folder(tmp_path: Path) -> None:
+    """Who moves the logs to another disk need not tell circusd."""
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+    link = tmp_path / "link"
+    link.symlink_to("old")
+    file = shared(link / "log")
+    file.write(b"1\n")
+
+    link.unlink()
+    link.symlink_to("new")
+    file.close()
+    file.write(b"2\n")
+
+    assert file is shared(link / "log") is shared(tmp_path / "new" / "log")
+    assert file is not shared(tmp_path / "old" / "log")
+    assert b"1\n" == (tmp_path / "old" / "log").read_bytes()
+    assert b"2\n" == (tmp_path / "new" / "log").read_bytes()
 
 
 def test_one_that_is_closed_goes_on_for_the_other(tmp_path: Path) -> None:

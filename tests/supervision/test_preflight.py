@@ -188,6 +188,40 @@ def test_what_has_no_effect_is_a_warning(
     assert line.startswith("circusd: warning: ")
 
 
+def test_variables_of_circusd_stand_for_their_values(
+    made: Set, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In an environment, as circusd itself reads it."""
+    monkeypatch.setenv("RUNDIR", str(made.folder / "run"))
+    made.add("[watcher:w]\ncmd = sleep 1000\n[env:w]\nPATH = $PATH")
+    made.add("[env:web]\nHOSPITAL_HEARTBEAT_DIR = $RUNDIR/beats")
+
+    assert (0, []) == made.look(capsys)
+
+
+@pytest.mark.parametrize("option", ["include = parts/*.ini", "include_dir = parts"])
+def test_included_files_that_cannot_be_read_refuse_the_start(
+    made: Set, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    """Circus goes on without them: nobody would miss the watchers in them."""
+    parts = made.folder / "parts"
+    parts.mkdir()
+    (parts / "good.ini").write_text("[watcher:w]\ncmd = sh\n")
+    (parts / "folder.ini").mkdir()
+    (parts / "gone.ini").symlink_to("nowhere")
+    made.write(CIRCUS.replace("check_delay = 1", option))
+
+    code, lines = made.look(capsys)
+
+    remedy = "let circusd's user read it, or move it away"
+    said = "circusd: error: cannot read the included file"
+    assert 1 == code
+    assert [
+        f"{said} parts/folder.ini: is a directory; {remedy}",
+        f"{said} parts/gone.ini: no such file or directory; {remedy}",
+    ] == lines
+
+
 def test_all_faults_are_told_at_once(made: Set, capsys: pytest.CaptureFixture[str]) -> None:
     """Who mends one need not start again to learn of the next."""
     (made.folder / "run").rmdir()
