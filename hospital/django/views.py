@@ -8,6 +8,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.http import HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
+from hospital.django.cookies import add_cookie
 from hospital.django.environ import environ_of
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _response(status: str, headers: list[tuple[str, str]], body: bytes) -> Any:
     del response.headers["Content-Type"]  # Django's default
     for name, value in headers:
         if name.lower() == "set-cookie":
-            response.cookies.load(value)
+            add_cookie(response.cookies, value)
         elif name in response.headers:
             response.headers[name] = f"{response.headers[name]}, {value}"
         else:

@@ -18,13 +18,19 @@ from pathlib import Path
 
 from hospital.errors import WardError
 from hospital.running import protocol
+from hospital.running.places import is_whole
 from hospital.settings import WARD_VARIABLE
 
 _READ = 1 << 18
 _DEATH_S = 1.0
-_DUMP_S = 0.15
-_DUMP_QUIET_S = 0.005
 _DUMP_FRESH_S = 0.05
+
+_DUMP_BEGINS_S = 0.15
+"""A ward that has written nothing of its stacks for so long can write nothing."""
+
+_DUMP_ENDS_S = 0.5
+_DUMP_QUIET_S = 0.1
+"""So long may a ward that has begun to write its stacks pause; they have no mark of their end."""
 
 
 _live: set[int] = set()
@@ -148,21 +154,20 @@ class WardProcess:
         _drain(self.dump)
         with contextlib.suppress(OSError):
             os.kill(self.pid, protocol.DUMP_SIGNAL)
-        dumped: list[str] = []
-        end = time.monotonic() + _DUMP_S
+        dumped = ""
+        end = time.monotonic() + _DUMP_ENDS_S
+        patience = _DUMP_BEGINS_S
         poller = select.poll()
         poller.register(self.dump, select.POLLIN)
-        while (left := end - time.monotonic()) > 0:
-            patience = min(left, _DUMP_QUIET_S) if dumped else left
-            if not poller.poll(max(1, int(patience * 1000))):
-                if dumped:
-                    break
-                continue
+        while not is_whole(dumped) and (left := end - time.monotonic()) > 0:
+            if not poller.poll(max(1, int(min(left, patience) * 1000))):
+                break
             text = _drain(self.dump)
             if not text:
                 break
-            dumped.append(text)
-        return "".join(dumped)
+            dumped += text
+            patience = _DUMP_QUIET_S
+        return dumped
 
     def poll_exit(self) -> bool:
         """Return whether it has ended; its status is known then, where it can be."""

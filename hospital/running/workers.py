@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from hospital.errors import HospitalError
-from hospital.running.connections import close_connections
+from hospital.running.connections import own_connections
 
 Item = TypeVar("Item")
 
@@ -99,6 +99,6 @@ class Workers(Generic[Item]):
                 continue
             with self._lock:
                 self._idle -= 1
-            self._run(item)
+            with own_connections():
+                self._run(item)
             del item
-            close_connections()

@@ -85,4 +85,5 @@ async def ask_asgi(handler: ASGIHandler, path: str, method: str = "GET") -> Answ
         more = part.get("more_body", False)
     await site.wait(timeout=30)
     headers = {name.decode().lower(): value.decode() for name, value in start["headers"]}
-    return Answered(start["status"], headers, body)
+    cookies = tuple(v.decode() for name, v in start["headers"] if name.lower() == b"set-cookie")
+    return Answered(start["status"], headers, body, cookies)

@@ -4,6 +4,8 @@ import json
 import sysconfig
 from pathlib import Path
 
+import pytest
+
 import hospital
 from hospital.running.places import (
     Frame,
@@ -121,4 +123,10 @@ def test_a_dump_of_faulthandler_is_read() -> None:
     assert [("/srv/main.py", 5, "serve")] == frames_in_dump(DUMP, 0)
     assert [] == frames_in_dump(DUMP, 0x7F03)
     assert [] == frames_in_dump(DUMP, 0x9999)
-    assert [] == frames_in_dump("Thread 0xnonsense", 1) == frames_in_dump("", 0)
+    assert [] == frames_in_dump("Thread 0xnonsense\n", 1) == frames_in_dump("", 0)
+
+
+@pytest.mark.parametrize("cut", range(1, len(" 5 in serve\n")))
+def test_a_line_of_a_dump_that_was_cut_is_no_frame(cut: int) -> None:
+    """Half a name would be taken for a name, and half a number for another line."""
+    assert [] == frames_in_dump(DUMP[:-cut], 0)
