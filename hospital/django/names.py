@@ -11,15 +11,18 @@ from hospital.settings import NAMES_VARIABLE
 def names_of_the_project() -> tuple[str, ...]:
     """Return what ``settings.HEALTHCHECKS`` names; nothing where it is not set.
 
-    It holds names as ``HealthCheckApp(discover=…)`` takes them, or one text as the variable of
-    the environment does.
+    It is a list or a tuple of names as ``HealthCheckApp(discover=…)`` takes them, texts and
+    paths, or one text as the variable of the environment is.
 
     Raises:
-        SettingError: If it holds anything else.
+        SettingError: If it is anything else.
     """
     given = getattr(settings, NAMES_VARIABLE, ())
-    try:
-        return tuple(given.split() if isinstance(given, str) else map(os.fspath, given))
-    except TypeError:
-        what = f"settings.{NAMES_VARIABLE} holds no names:"
-        raise SettingError(what, repr(given)[:80], "give a list of texts") from None
+    if isinstance(given, str):
+        return tuple(given.split())
+    if isinstance(given, list | tuple) and all(
+        isinstance(name, str | os.PathLike) for name in given
+    ):
+        return tuple(map(os.fsdecode, given))
+    what = f"settings.{NAMES_VARIABLE} holds no names:"
+    raise SettingError(what, repr(given)[:80], "give a list of texts")

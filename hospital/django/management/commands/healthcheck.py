@@ -5,19 +5,24 @@ is lost by that, since a ward sets up Django under the same ``DJANGO_SETTINGS_MO
 command holds no state of the application that a check could look at.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError
 
 from hospital.cli import main, run
-from hospital.cli.options import make_parser, read_options
+from hospital.cli.options import Options, make_parser, read_options
+from hospital.django.base_options import BaseOptionsParser, in_words_of_hospital
 from hospital.django.names import names_of_the_project
-from hospital.errors import SettingError, UsageError
+from hospital.errors import UsageError
 from hospital.verdict import EXIT_USAGE
+
+DESCRIPTION = """\
+Collect and run health checks: the module, class, method or function, file or folder that each
+NAME says; without NAMEs those of the setting HEALTHCHECKS of the project, and where it is not
+set or empty, those of the environment variable HEALTHCHECKS."""
 
 
 class Command(BaseCommand):  # type: ignore[misc]  # Django brings no types
@@ -26,59 +31,74 @@ class Command(BaseCommand):  # type: ignore[misc]  # Django brings no types
     help = "Collect and run health checks; takes the options of hospital-cli."
     requires_system_checks: Sequence[str] = ()
 
-    def run_from_argv(self, argv: list[str]) -> NoReturn:
+    def run_from_argv(self, argv: list[str]) -> None:
         """Be the command ``healthcheck``, and end the process with its exit code."""
         program = f"{Path(argv[0]).name} {argv[1]}"
         try:
-            arguments = _arguments(argv[2:])
-        except SettingError as error:
+            given = self.create_parser(Path(argv[0]).name, argv[1]).parse_args(argv[2:])
+            if given.no_color and given.force_color:
+                raise UsageError("--no-color and --force-color say both; leave one out")  # noqa: TRY301 - told as the others are
+            arguments = _arguments(vars(given))
+        except (CommandError, UsageError) as error:
             sys.stderr.write(f"{program}: error: {error}\n")
             sys.exit(EXIT_USAGE)
-        run(program, arguments)
+        if _read(arguments).help:
+            self.print_help(Path(argv[0]).name, argv[1])
+        else:
+            run(program, arguments)
 
     def print_help(self, prog_name: str, subcommand: str) -> None:
         """Show the help of hospital-cli under the name of this command."""
-        sys.stdout.write(make_parser(f"{prog_name} {subcommand}").format_help())
+        sys.stdout.write(_help(f"{prog_name} {subcommand}"))
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """Return a parser for ``call_command``, which leaves the words to hospital-cli."""
-        parser = _AsTheyAre(prog=f"{prog_name} {subcommand}", **kwargs)
-        self.add_base_argument(parser, "--no-color", action="store_true")
-        self.add_base_argument(parser, "--force-color", action="store_true")
-        return parser
+    def create_parser(self, prog_name: str, subcommand: str, **how: Any) -> BaseOptionsParser:
+        """Return a parser of Django's own options, which leaves the rest to hospital-cli."""
+        return BaseOptionsParser(prog=f"{prog_name} {subcommand}".strip(), **how)
 
-    def handle(self, *_args: str, arguments: Sequence[str] = (), **_options: Any) -> None:
-        """Run *arguments* for ``call_command``.
+    def handle(self, *_args: str, **options: Any) -> None:
+        """Run the ``arguments`` of *options* for ``call_command``.
 
         Raises:
             CommandError: If not all is green; its ``returncode`` is the exit code.
             SettingError: If the setting of the project cannot be used.
         """
         self.stdout.ending = ""  # the report has its own
-        code = main("healthcheck", _arguments(arguments), self.stdout)
+        arguments = _arguments(options)
+        if _read(arguments).help:
+            self.stdout.write(_help("healthcheck"))
+            return
+        code = main("healthcheck", arguments, self.stdout)
         if code:
             raise CommandError(f"healthcheck ended with exit code {code}", returncode=code)
 
 
-class _AsTheyAre(CommandParser):  # type: ignore[misc]  # Django brings no types
-    def parse_args(self, args: Any = None, _namespace: Any = None) -> argparse.Namespace:
-        return argparse.Namespace(arguments=list(args), no_color=False, force_color=False)
-
-
-def _arguments(given: Sequence[str]) -> list[str]:
-    """Return what hospital-cli gets: without Django's own options, which ``manage.py`` has read.
+def _arguments(options: dict[str, Any]) -> list[str]:
+    """Return what hospital-cli gets: what *options* mean to it, and their ``arguments``.
 
     Where no name is given, the project's own are.
 
     Raises:
         SettingError: If it names none in a way that can be used.
     """
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--settings")
-    parser.add_argument("--pythonpath")
-    _, arguments = parser.parse_known_args(given)
-    try:
-        is_bare = not read_options(arguments).names
-    except UsageError:  # hospital-cli says it
-        is_bare = False
+    arguments = [*in_words_of_hospital(options), *options.get("arguments", ())]
+    read = _read(arguments)
+    is_bare = not (read.names or read.help or read.version)
     return [*arguments, *(names_of_the_project() if is_bare else ())]
+
+
+def _read(arguments: Sequence[str]) -> Options:
+    """Return what *arguments* say; where they make no sense, hospital-cli says so."""
+    try:
+        return read_options(arguments)
+    except UsageError:
+        return Options(names=("unknown",))
+
+
+def _help(program: str) -> str:
+    """Return the help of hospital-cli, with what is different in a Django project."""
+    parser = make_parser(program, columns=None)
+    parser.description = DESCRIPTION
+    group = parser.add_argument_group("options of Django")
+    for action in BaseOptionsParser(prog=program)._actions:  # noqa: SLF001 - argparse tells its options nowhere else
+        group._add_action(action)  # noqa: SLF001 - the same
+    return parser.format_help()
