@@ -11,6 +11,7 @@ import socket
 
 # The plain class: what gevent puts in its place has a wait in each of its methods.
 from _socket import socket as raw_socket
+from collections.abc import Callable
 from contextlib import suppress
 from io import FileIO
 from time import monotonic
@@ -47,15 +48,24 @@ class Acceptor:
         listener: The socket; this takes its descriptor over.
         server: Whose connections they are.
         shared: Whether other processes take connections from the same socket.
+        remove: Called before the socket is closed: removes its file, where it has one.
     """
 
-    def __init__(self, listener: socket.socket, server: "Server", *, shared: bool) -> None:
+    def __init__(
+        self,
+        listener: socket.socket,
+        server: "Server",
+        *,
+        shared: bool,
+        remove: Callable[[], object] | None = None,
+    ) -> None:
         self._family, self._proto = listener.family, listener.proto
         if self._family != socket.AF_UNIX:  # what is accepted has it too: no call for each
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._listener = raw_socket(fileno=listener.detach())
         self._listener.setblocking(False)  # noqa: FBT003 - its only parameter
         self._server = server
+        self._remove = remove
         self._batch = _SHARED_BATCH if shared else _BATCH
         self._held = 0
         self._room = 1
@@ -99,6 +109,9 @@ class Acceptor:
             self._watcher.close()
             self._watcher = None
         self.somebody_can_go()
+        if self._remove is not None:  # before it is closed: nobody else listens there yet
+            self._remove()
+            self._remove = None
         self._listener.close()
 
     def _take_some(self) -> None:

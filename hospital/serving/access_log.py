@@ -1,8 +1,9 @@
 """The access log: quiet for healthy probes, and at once for everything else.
 
 Rules: an answer that is as it should be costs a count and no line; whatever the clients do, the
-log gets a bounded number of lines a second and this holds a bounded number of numbers; no query
-string and no header is written down, for secrets stand there.
+log gets a bounded number of lines a second, unless somebody wants a line for each answer, and this
+holds a bounded number of numbers; no query string and no header is written down, for secrets stand
+there.
 """
 
 import math
@@ -73,7 +74,10 @@ class AccessLog:
             method: That of the request; empty where it could not be read.
             target: What was asked for, with its query.
             peer: Who asked.
-            duration_s: From the end of the request's head to the end of the answer.
+            duration_s: From when the application is given the request, which has arrived whole,
+                until the last byte of the answer is handed to the system and the application has
+                closed it: so the wait for a client that does not read counts, the time in which
+                the request arrived or waited for its turn does not. 0 for a refusal.
             sent_bytes: Bytes of the answer.
             request_id: Stands in the answer's ``X-Request-Id`` too.
         """

@@ -85,9 +85,12 @@ class Server:
         if socket_type != socket.SOCK_STREAM:
             raise UsageError("HTTP needs a stream socket", remedy="leave out --socket-type")
         self.inherited_fd = -1
+        remove: Callable[[], object] | None = None
         if isinstance(listener, tuple):
-            self.inherited_fd = listening.inherited_number(listener[0])
-            listener = listening.take_socket(*listener, backlog, address_family)
+            host, port = listener
+            self.inherited_fd = listening.inherited_number(host)
+            listener = listening.take_socket(host, port, backlog, address_family)
+            remove = listening.unix_remover(host)
         self.graceful_timeout_s = (
             DEFAULT_GRACEFUL_TIMEOUT_S if graceful_timeout is None else float(graceful_timeout)
         )
@@ -98,8 +101,9 @@ class Server:
         self.loop: Any = gevent.get_hub().loop
         self.crowd = Crowd()
         self.crew = Crew()
-        self.acceptor = Acceptor(listener, self, shared=self.inherited_fd >= 0)
+        self.acceptor = Acceptor(listener, self, shared=self.inherited_fd >= 0, remove=remove)
         self.draining = False
+        self.ended = False
         self.started = False
         self._turns: deque[Connection] = deque()
         self._turn: Any = self.loop.timer(0.0)
@@ -139,6 +143,7 @@ class Server:
             self._drain()
             self._end = min(self._end, monotonic())
         finally:
+            self.ended = True
             self.acceptor.close()
             close = getattr(self.application, "close", None)
             if callable(close):

@@ -6,6 +6,8 @@ nothing more is read, so that memory is bounded by one request. After each reque
 connection has its turn.
 """
 
+import socket
+import struct
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,7 @@ import gevent
 from hospital.logs import get_logger
 from hospital.serving import heads
 from hospital.serving.exchange import Exchange
-from hospital.serving.heads import Head, Refusal
+from hospital.serving.heads import BegunHead, Head, Refusal
 from hospital.serving.response import refusal_bytes
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _READABLE = 1
 _WRITABLE = 2
 _SHUT_WR = 1
+_RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
 
 class StalledError(OSError):
@@ -53,14 +56,15 @@ class Connection:
     """
 
     __slots__ = (
-        *("_buffer", "_head", "_ignored", "_patience_s", "_server", "_socket", "_watcher"),
-        *("_writer", "address", "deadline", "place", "since"),
+        *("_begun", "_buffer", "_head", "_ignored", "_patience_s", "_server", "_socket"),
+        *("_watcher", "_writer", "address", "deadline", "place", "since"),
     )
 
     def __init__(self, raw: "_socket.socket", address: Any, server: "Server") -> None:
         self._socket = raw
         self._server = server
         self._buffer = b""
+        self._begun: BegunHead | None = None
         self._head: Head | None = None
         self._ignored = 0
         self._patience_s = 0.0
@@ -115,12 +119,15 @@ class Connection:
     def give_way(self) -> bool:
         """Close a connection that is not being answered, and return whether it is closed.
 
-        What arrives at this very moment is read first: it may be a request. Called by the loop.
+        What has arrived is read first: it may be a request, or the rest of one. Called by the loop.
         """
-        crowd, place = self._server.crowd, self.place
-        if place is crowd.fresh or place is crowd.kept:
-            self.read()
-            if self.place is not place:
+        crowd, place, since = self._server.crowd, self.place, self.since
+        if place is crowd.fresh or place is crowd.kept or place is crowd.begun:
+            known = -1
+            while self.place is place and self.since == since and len(self._buffer) != known:
+                known = len(self._buffer)
+                self.read()
+            if self.place is not place or self.since != since:
                 return self.place is None
         self.close()
         return True
@@ -176,19 +183,31 @@ class Connection:
         if keep:
             server = self._server
             if self._buffer:
-                self._move(server.crowd.begun, server.limits.head_timeout_s)
+                self._move(server.crowd.queued, NEVER)
                 if self._watcher is not None:
                     self._watcher.stop()
                 server.take_turns(self)
             else:
-                seconds = LINGER_S if server.draining else server.limits.idle_timeout_s
-                self._move(server.crowd.kept, seconds)
-                self._wait()
-                server.acceptor.somebody_can_go()
+                self._rest()
         elif asked and not self._buffer:
             self.close()
         else:
             self._leave()
+
+    def _rest(self) -> None:
+        """Be kept for the next request."""
+        server = self._server
+        seconds = LINGER_S if server.draining else server.limits.idle_timeout_s
+        self._move(server.crowd.kept, seconds)
+        self._wait()
+        server.acceptor.somebody_can_go()
+
+    def reset(self) -> None:
+        """Let go of the client so that it learns that the answer is not whole."""
+        if self.place is not None:
+            with suppress(OSError):
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
+        self.close()
 
     def close(self) -> None:
         """Let go of the client at once, whatever it is doing."""
@@ -210,36 +229,42 @@ class Connection:
             buffer = self._buffer
             if buffer.startswith(b"\r\n"):  # some clients end a body with one: RFC 9112, 2.2
                 self._buffer = buffer = buffer[2:]
-            end = buffer.find(b"\r\n\r\n")
+                self._begun = None
+            end = buffer.find(b"\r\n\r\n", 0 if self._begun is None else self._begun.last_line)
             if end < 0:
                 self._begin(buffer)
                 return None
             head = heads.read_head(buffer[:end])
+            self._begun = None
             self._buffer = buffer[end + 4 :]
             if not head.body_bytes:
                 return head, b""
             self._expect_body(head)
-        body, rest = self._buffer[: head.body_bytes], self._buffer[head.body_bytes :]
-        if len(body) < head.body_bytes:
+        if len(self._buffer) < head.body_bytes:
             return None
-        self._buffer = rest
+        body = self._buffer[: head.body_bytes]
+        self._buffer = self._buffer[head.body_bytes :]
         return head, body
 
     def _begin(self, buffer: bytes) -> None:
         """Note that a head has begun, and how long the rest of it may take."""
-        if not buffer:
-            return
-        heads.check_begun(buffer)
         crowd = self._server.crowd
+        if not buffer:
+            if self.place is crowd.queued:
+                self._rest()
+            return
+        if self._begun is None:
+            self._begun = BegunHead()
+        self._begun.check(buffer)
         if self.place is crowd.fresh:
             self._move(crowd.begun, self.deadline - monotonic())  # the time began with accepting
-        elif self.place is crowd.kept:
+        elif self.place is not crowd.begun:
             self._move(crowd.begun, self._server.limits.head_timeout_s)
 
     def _expect_body(self, head: Head) -> None:
+        self._head = head
         if head.body_bytes > LONGEST_BODY_BYTES:
             raise Refusal("413 Content Too Large", f"send at most {LONGEST_BODY_BYTES} bytes")
-        self._head = head
         self._move(self._server.crowd.begun, self._server.limits.head_timeout_s)
         if head.expects_continue and not self._buffer:
             with suppress(OSError):  # a client that does not get it sends the body all the same
@@ -247,7 +272,8 @@ class Connection:
 
     def _refuse(self, refusal: Refusal) -> None:
         request_id = self._server.next_id()
-        answer = refusal_bytes(refusal, request_id)
+        begun = self._buffer if self._head is None else self._head.method.encode() + b" "
+        answer = refusal_bytes(refusal, request_id, with_body=not begun.startswith(b"HEAD "))
         with suppress(OSError):  # it went away, or does not read: it is not waited for
             self._socket.send(answer)
         self._leave()

@@ -24,36 +24,33 @@ class Crowd:
         fresh: Connected, and not a byte sent yet.
         kept: Between two requests.
         begun: A part of a request has arrived.
+        queued: A request has arrived behind another one, and waits for its turn.
         busy: A request is being answered.
         leaving: Answered for the last time; waited for until the client has read it.
     """
 
-    __slots__ = ("begun", "busy", "fresh", "kept", "leaving")
+    __slots__ = ("begun", "busy", "fresh", "kept", "leaving", "queued")
 
     def __init__(self) -> None:
         self.fresh: dict[Any, None] = {}
         self.kept: dict[Any, None] = {}
         self.begun: dict[Any, None] = {}
+        self.queued: dict[Any, None] = {}
         self.busy: dict[Any, None] = {}
         self.leaving: dict[Any, None] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._places()))
 
-    def __iter__(self) -> Iterator[Any]:
-        """Yield all of them; they may change places meanwhile."""
-        for place in self._places():
-            yield from list(place)
-
     def _places(self) -> tuple[dict[Any, None], ...]:
-        return self.fresh, self.kept, self.begun, self.busy, self.leaving
+        return self.fresh, self.kept, self.begun, self.queued, self.busy, self.leaving
 
     def who_goes_first(self, now: float) -> Any:
         """Return whose place is given to a new connection, or None if nobody's may be.
 
         Whoever has got all there was to get, then the one that has been silent for longest since
         it came, then the one kept for longest, then a head that takes its time. Never one whose
-        request is being answered.
+        request is being answered, or will be in its turn.
         """
         for place, patience_s in (
             (self.leaving, 0.0),
@@ -76,4 +73,4 @@ class Crowd:
     @property
     def answering(self) -> int:
         """How many requests have begun to arrive, or wait for their answer."""
-        return len(self.begun) + len(self.busy)
+        return len(self.begun) + len(self.queued) + len(self.busy)

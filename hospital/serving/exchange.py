@@ -40,8 +40,8 @@ class Exchange:
     """
 
     __slots__ = (
-        *("_body", "_chunked", "_connection", "_head", "_keep", "_lost", "_request_id"),
-        *("_response", "_result", "_sent_bytes", "_sent_head_bytes", "_server"),
+        *("_body", "_broken", "_chunked", "_connection", "_done", "_head", "_keep", "_lost"),
+        *("_request_id", "_response", "_result", "_sent_bytes", "_sent_head_bytes", "_server"),
     )
 
     def __init__(self, connection: "Connection", server: "Server", head: Head, body: bytes) -> None:
@@ -53,6 +53,8 @@ class Exchange:
         self._response: ResponseHead | None = None
         self._result: Any = None
         self._chunked = False
+        self._done = False  # nothing more of the body may come
+        self._broken = False  # the body ends early, and only the connection can tell
         self._lost = False
         self._sent_bytes = 0
         self._sent_head_bytes = 0  # 0 while no head has left
@@ -68,12 +70,11 @@ class Exchange:
             try:
                 self._send_result()
             finally:
+                self._done = True
                 close = getattr(self._result, "close", None)
                 if close is not None:
                     close()
-        except gevent.GreenletExit:
-            self._keep = False
-        except BaseException as error:  # noqa: BLE001 - SystemExit of a check must end nothing
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it ends this request alone
             self._report(error)
         response = self._response
         server.count()
@@ -89,6 +90,8 @@ class Exchange:
             )
         if self._lost:
             self._connection.close()
+        elif self._broken:
+            self._connection.reset()
         else:
             self._connection.answered(keep=self._keep, asked=not head.keep_alive)
 
@@ -138,9 +141,13 @@ class Exchange:
         elif self._response is not None and self._response.length is not None:
             sent = self._sent_bytes - self._sent_head_bytes
             if sent != self._response.length and self._response.has_body:
-                raise ValueError(
-                    f"the application announced {self._response.length} bytes, sent {sent}"
-                )
+                raise _other_length(self._response.length, sent)
+
+    def _ends_with_connection(self) -> bool:
+        """Tell whether nothing else says where the body that is being sent ends."""
+        response = self._response
+        has_length = self._chunked or (response is not None and response.length is not None)
+        return self._has_body() and not has_length
 
     def _send_parts(self, parts: Iterable[bytes]) -> None:
         for part in parts:
@@ -151,10 +158,28 @@ class Exchange:
 
     def _write(self, data: bytes) -> None:
         """Send a part of the body, the head before the first one."""
+        if self._done:
+            raise RuntimeError("the answer has ended")
         if not self._sent_head_bytes:
             self._send_first(data)
         elif data and self._has_body():
-            self._send(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+            if self._chunked:
+                self._send(b"%x\r\n%b\r\n" % (len(data), data))
+            else:
+                self._send_no_more_than_announced(data)
+
+    def _send_no_more_than_announced(self, data: bytes) -> None:
+        """Send a part; a byte too many would be taken for the beginning of another answer."""
+        response = self._response
+        if response is None or response.length is None:
+            self._send(data)
+            return
+        sent = self._sent_bytes - self._sent_head_bytes
+        allowed = data[: response.length - sent]
+        if allowed:
+            self._send(allowed)
+        if len(allowed) < len(data):
+            raise _other_length(response.length, sent + len(data))
 
     def _has_body(self) -> bool:
         return (
@@ -165,7 +190,8 @@ class Exchange:
         response = self._response
         if response is None:
             raise RuntimeError("the application did not call start_response")
-        framing = self._framing(response)
+        has_body = self._has_body()
+        framing = self._framing(response, data if has_body else None)
         if self._server.draining:
             self._keep = False
         if not self._keep:
@@ -176,18 +202,31 @@ class Exchange:
             connection = ""
         head = response.to_bytes(framing, connection, self._request_id)
         first = head
-        if data and self._has_body():
+        if data and has_body:
             first += b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data
         self._sent_head_bytes = len(head)
         self._send(first)
 
-    def _framing(self, response: ResponseHead) -> str:
-        """Return the header that says where the body ends."""
+    def _framing(self, response: ResponseHead, first: bytes | None) -> str:
+        """Return the header that says where the body ends.
+
+        Args:
+            response: What the application said.
+            first: All of the body where the application returned a list, else the first part;
+                None where no body is sent.
+
+        Raises:
+            ValueError: If that is not what the application announced.
+        """
+        if not response.has_body:
+            return response.length_line
         length = response.length
-        if length is None:
-            if not response.has_body:
-                return ""
-            if type(self._result) not in {list, tuple}:
+        is_whole = type(self._result) in {list, tuple}
+        if length is not None:
+            if first is not None and (len(first) > length or (is_whole and len(first) != length)):
+                raise _other_length(length, len(first))
+        else:
+            if not is_whole:
                 if self._head.version == "HTTP/1.0":
                     self._keep = False
                     return ""
@@ -210,11 +249,19 @@ class Exchange:
         self._keep = False
         if self._lost:
             return  # the client went away
+        self._done = True
+        if self._server.ended and isinstance(error, gevent.GreenletExit):
+            return  # it was cut; the interpreter clears up
         self._server.log_exception(error, self._head, self._request_id)
-        if self._sent_head_bytes:
-            return  # the answer breaks off, so that the client knows
+        if self._sent_head_bytes:  # the answer breaks off, so that the client knows
+            self._broken = self._ends_with_connection()
+            return
         self._response = ResponseHead(_BROKEN.status, ())
         answer = refusal_bytes(_BROKEN, self._request_id, with_body=self._head.method != "HEAD")
         self._sent_head_bytes = 1
         with suppress(OSError):  # the client went away
             self._send(answer)
+
+
+def _other_length(announced: int, sent: int) -> ValueError:
+    return ValueError(f"the application announced {announced} bytes, sent {sent}")

@@ -24,7 +24,7 @@ _ONCE = frozenset({"CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_HOST", "HTTP_TRANSFER
 _KEPT_APART = {"CONTENT_LENGTH": "CONTENT_LENGTH", "CONTENT_TYPE": "CONTENT_TYPE"}
 _known_keys: dict[bytes, str] = {}
 _MOST_KNOWN_KEYS = 500
-_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
+_CARRIAGE_RETURN = 0x0D
 _NO_BEGINNING = re.compile(rb"[^!#$%&'*+\-.^_`|~0-9A-Za-z\r]")
 _SECRETS = frozenset({"HTTP_AUTHORIZATION", "HTTP_COOKIE", "HTTP_PROXY_AUTHORIZATION"})
 _known_heads: dict[bytes, "Head"] = {}
@@ -96,7 +96,7 @@ def read_head(head: bytes) -> Head:
         return known
     request_line, *field_lines = head.split(b"\r\n")
     if len(head) > LONGEST_LINE_BYTES:
-        check_begun(head)
+        BegunHead().check(head)
     elif len(field_lines) > MOST_FIELDS:
         raise _too_many()
     read = _read_lines(request_line, field_lines)
@@ -107,36 +107,70 @@ def read_head(head: bytes) -> Head:
     return read
 
 
-def check_begun(begun: bytes) -> None:
-    r"""Refuse at once what cannot become a good head, however it goes on.
+class BegunHead:
+    r"""The part of a head that has arrived; each byte is looked at once, however it drips in.
 
-    Raises:
-        Refusal: If it is too long, or malformed already: whoever speaks TLS or sends bare line
-            feeds would else wait for an answer until the timeout.
+    Attributes:
+        last_line: Where the last line begins, with the end of the line before it.
 
-    >>> check_begun(b"GET / HTTP/1.1\r\nHo")
-    >>> check_begun(b"GET / HTTP/1.1\nHo")
+    >>> begun = BegunHead()
+    >>> begun.check(b"GET / HTTP/1.1\r\nHo")
+    >>> begun.check(b"GET / HTTP/1.1\r\nHost: x\n")
     Traceback (most recent call last):
       ...
     hospital.serving.heads.Refusal: 400 Bad Request: a line does not end in CR LF
     """
-    end = begun.find(b"\r\n")
-    first = len(begun) if end < 0 else end + 2
-    if first > LONGEST_LINE_BYTES:
-        raise Refusal("414 URI Too Long", "the request line is too long")
-    if _NO_BEGINNING.match(begun):
-        raise Refusal("400 Bad Request", "the request line is malformed")
-    if _BARE_LINE_FEED.search(begun):
-        raise Refusal("400 Bad Request", "a line does not end in CR LF")
-    if end >= 0:
-        _read_request_line(begun[:end])
-        lines = begun[first:].split(b"\r\n")
-        longest = max(map(len, lines)) + 2
-        total = len(begun) - first
+
+    __slots__ = ("_fields", "_lines", "_seen", "last_line")
+
+    def __init__(self) -> None:
+        self._seen = 0
+        self._fields = 0  # where they begin; 0 while the request line is not whole
+        self._lines = 0
+        self.last_line = 0
+
+    def check(self, begun: bytes) -> None:
+        """Refuse at once what cannot become a good head, however it goes on.
+
+        Args:
+            begun: All that has arrived; what was there at the last call is taken as it was.
+
+        Raises:
+            Refusal: If it is too long, or malformed already: whoever speaks TLS or sends bare line
+                feeds would else wait for an answer until the timeout.
+        """
+        size, new = len(begun), self._seen
+        if new and begun[new - 1] == _CARRIAGE_RETURN:
+            new -= 1
+        self._seen = size
+        if not self._fields:
+            self._check_request_line(begun, new)
+        if begun.count(b"\n", new) != begun.count(b"\r\n", new):
+            raise Refusal("400 Bad Request", "a line does not end in CR LF")
+        if self._fields:
+            self._check_fields(begun, max(new, self._fields))
+
+    def _check_request_line(self, begun: bytes, new: int) -> None:
+        end = begun.find(b"\r\n", new)
+        first = len(begun) if end < 0 else end + 2
+        if first > LONGEST_LINE_BYTES:
+            raise Refusal("414 URI Too Long", "the request line is too long")
+        if _NO_BEGINNING.match(begun):
+            raise Refusal("400 Bad Request", "the request line is malformed")
+        if end >= 0:
+            if b"\n" in begun[:end]:
+                raise Refusal("400 Bad Request", "a line does not end in CR LF")
+            _read_request_line(begun[:end])
+            self._fields, self.last_line = first, end
+
+    def _check_fields(self, begun: bytes, new: int) -> None:
+        self._lines += begun.count(b"\r\n", new)
+        lines = begun[self.last_line + 2 :].split(b"\r\n")
+        self.last_line = len(begun) - len(lines[-1]) - 2
         if (
-            longest > LONGEST_LINE_BYTES
-            or total > LONGEST_HEAD_BYTES
-            or len(lines) > MOST_FIELDS + 1
+            max(map(len, lines)) + 2 > LONGEST_LINE_BYTES
+            or len(begun) - self._fields > LONGEST_HEAD_BYTES
+            or self._lines > MOST_FIELDS
         ):
             raise _too_many()
 
@@ -213,6 +247,8 @@ def _origin_form(method: bytes, target: str, environ: dict[str, str]) -> str:
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute is None:
         raise Refusal("400 Bad Request", "the request target is malformed")
+    if absolute[1][0] == ":" or not _HOST.fullmatch(absolute[1]):
+        raise Refusal("400 Bad Request", "the host of the request target is malformed")
     environ["HTTP_HOST"] = absolute[1]  # it outranks the Host header: RFC 9112, 3.2.2
     rest = absolute[2] or "/"
     return rest if rest[0] == "/" else f"/{rest}"

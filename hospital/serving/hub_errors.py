@@ -1,6 +1,7 @@
 """What gevent's hub says of a greenlet that failed, as a line of our log.
 
-gevent prints the traceback to standard error, which is no line that a log could hold.
+gevent prints the traceback to standard error, which is no line that a log could hold; and it
+would end the process where a greenlet raises SystemExit or KeyboardInterrupt.
 """
 
 from typing import Any
@@ -14,9 +15,14 @@ logger = get_logger("gevent")
 
 
 def log_failed_greenlets() -> None:
-    """Have the hub of this thread log what nobody caught."""
+    """Have the hub of this thread log what nobody caught, and live on whatever that is.
+
+    What a signal handler raises has no greenlet, and ends the process as ever.
+    """
     hub = gevent.get_hub()
     hub.print_exception = _report  # type: ignore[assignment, method-assign]  # as gevent says
+    hub.SYSTEM_ERROR = ()
+    hub.NOT_ERROR = (gevent.GreenletExit,)
 
 
 def _report(context: Any, _kind: Any, error: BaseException | None, _trace: Any) -> None:

@@ -3,6 +3,9 @@
 import os
 import socket
 import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from hospital.errors import PortError
@@ -10,6 +13,8 @@ from hospital.serving import ports
 
 _INHERITED = "fd://"
 _UNIX = "unix:"
+_DEFAULT_PORT = "80"
+"""Of a unix socket, which has none: PEP 3333 wants one, and no URL shows the scheme's own."""
 _FD_REMEDY = "under circus, set use_sockets = True and pass --fd $(circus.sockets.NAME)"
 
 
@@ -32,6 +37,24 @@ def take_socket(host: str, port: int | None, backlog: int | None, family: int) -
     return ports.listen(host, port or 0, backlog, family)
 
 
+def unix_remover(host: str) -> Callable[[], None]:
+    """Return what removes the unix socket that has just been made for *host*, if it is one.
+
+    Not one that somebody else has put in its place meanwhile.
+    """
+    if not host.startswith(_UNIX):
+        return lambda: None
+    path = Path(host.removeprefix(_UNIX)).absolute()
+    made = path.stat()
+
+    def remove() -> None:
+        with suppress(OSError):
+            if os.path.samestat(made, path.stat()):
+                path.unlink()
+
+    return remove
+
+
 def _inherited_socket(number: int) -> socket.socket:
     try:
         # What the application starts must not hold the port.
@@ -50,7 +73,7 @@ def _inherited_socket(number: int) -> socket.socket:
 def make_environ(listener: socket.socket, *, shared: bool) -> dict[str, Any]:
     """Return what is the same in the WSGI environment of each request."""
     address = listener.getsockname()
-    name, port = address[:2] if isinstance(address, tuple) else ("localhost", "")
+    name, port = address[:2] if isinstance(address, tuple) else ("localhost", _DEFAULT_PORT)
     return {
         "GATEWAY_INTERFACE": "CGI/1.1",
         "SERVER_SOFTWARE": "hospital",

@@ -13,15 +13,17 @@ from hospital.serving.heads import Refusal
 
 REQUEST_ID = "X-Request-Id"
 
-_STATUS = re.compile(r"[1-9][0-9]{2} [^\x00-\x1f\x7f]*")
+_STATUS = re.compile(r"[2-9][0-9]{2} [^\x00-\x1f\x7f]*")
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
-_WITHOUT_BODY = (204, 304)
+_NO_CONTENT = 204
+_RESET_CONTENT = 205
+_WITHOUT_BODY = (_NO_CONTENT, _RESET_CONTENT, 304)
 _MOST_KNOWN = 256
 _known: dict[tuple[str, str], str] = {}
 _REPEATED = frozenset(
     {
-        *("Allow", "Cache-Control", "Content-Length", "Content-Type", "Retry-After", "Vary"),
+        *("Allow", "Cache-Control", "Content-Type", "Retry-After", "Vary"),
         *("X-Content-Type-Options", "X-Frame-Options", "Content-Security-Policy"),
     }
 )
@@ -38,19 +40,24 @@ class ResponseHead:
     Attributes:
         status: Code and phrase.
         code: The number alone.
+        has_body: Whether a response with this status has a body at all.
         length: The value of Content-Length, or None where the application gave none.
 
     Raises:
         ValueError: If the status or a header cannot be sent.
     """
 
-    __slots__ = ("_date", "_has_id", "_kind", "_rest", "_server", "code", "length", "status")
+    __slots__ = (
+        *("_date", "_has_id", "_kind", "_rest", "_server"),
+        *("code", "has_body", "length", "status"),
+    )
 
     def __init__(self, status: str, headers: Sequence[tuple[str, str]]) -> None:
         if not _STATUS.fullmatch(status):
-            raise ValueError(f"the application gave no status: {status!r:.80}")
+            raise ValueError(f"the application gave no final status: {status!r:.80}")
         self.status = status
         self.code = int(status[:3])
+        self.has_body = self.code not in _WITHOUT_BODY
         self.length: int | None = None
         self._date = ""
         self._server = "Server: hospital\r\n"
@@ -58,14 +65,15 @@ class ResponseHead:
         self._rest: list[str] = []
         self._has_id = False
         for pair in headers:
+            name = pair[0]
+            if name == "Content-Length":  # no line: who frames the body writes it
+                self._read_length(pair[1])
+                continue
             line = _known.get(pair) or _line(pair)
-            match pair[0]:
-                case "Content-Type":
-                    self._kind = line
-                case "Content-Length":
-                    self._read_length(pair[1])
-                case _:
-                    self._add(pair[0].lower(), pair[1], line)
+            if name == "Content-Type":
+                self._kind = line
+            else:
+                self._add(name.lower(), pair[1], line)
 
     def _add(self, name: str, value: str, line: str) -> None:
         match name:
@@ -87,9 +95,13 @@ class ResponseHead:
         self.length = int(value)
 
     @property
-    def has_body(self) -> bool:
-        """Whether a response with this status has a body at all."""
-        return self.code not in _WITHOUT_BODY
+    def length_line(self) -> str:
+        """The Content-Length of a response without a body: RFC 9110, 8.6 and 15.3.6."""
+        if self.code == _RESET_CONTENT:
+            return "Content-Length: 0\r\n"
+        if self.code == _NO_CONTENT or self.length is None:
+            return ""
+        return f"Content-Length: {self.length}\r\n"
 
     def to_bytes(self, framing: str, connection: str, request_id: str) -> bytes:
         """Return the head as it is sent.
@@ -114,7 +126,7 @@ def _line(pair: tuple[str, str]) -> str:
         raise ValueError(f"the application gave a header that cannot be sent: {pair!r:.80}")
     line = f"{name}: {value}\r\n"
     if name in _REPEATED:
-        if len(_known) >= _MOST_KNOWN:  # lengths differ: the memory is bounded
+        if len(_known) >= _MOST_KNOWN:  # values may differ each time: the memory is bounded
             _known.clear()
         _known[pair] = line
     return line

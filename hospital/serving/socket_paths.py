@@ -4,13 +4,13 @@ Rule: nothing here makes, removes or changes anything.
 """
 
 import os
-import shlex
 import socket
 import stat
 import struct
 from pathlib import Path
 
 from hospital.errors import PortError
+from hospital.serving.usable_folders import fault_of
 
 _LONGEST_PATH = 107  # bytes, in a unix socket's address
 _CREDENTIALS = struct.Struct("3i")  # pid, user, group: struct ucred
@@ -74,9 +74,8 @@ def check_unix(path: str, *, replace: bool, remedy: str) -> None:
     if not 0 < size <= _LONGEST_PATH:
         raise refused(f"the path has {size} bytes, and a socket's has 1 to {_LONGEST_PATH}", remedy)
     folder = Path(path).parent
-    if reason := unusable_folder(folder):
-        what_to_do = f"create it: install -d -m 0700 {shlex.quote(str(folder))}"
-        raise refused(f"{folder}: {reason}", remedy if folder.exists() else what_to_do)
+    if fault := fault_of(folder, "0700"):
+        raise refused(f"{folder}: {fault.reason}", fault.remedy or remedy)
     try:
         is_socket = stat.S_ISSOCK(os.stat(path).st_mode)  # noqa: PTH116 - as above
     except OSError:
@@ -90,15 +89,6 @@ def check_unix(path: str, *, replace: bool, remedy: str) -> None:
         raise refused(
             "a socket is there that nobody listens on", "remove it, or write replace = True"
         )
-
-
-def unusable_folder(folder: Path) -> str:
-    """Return why no file can be made in *folder*; empty where one can."""
-    if not folder.is_dir():
-        return "there is no such folder" if not folder.exists() else "that is no folder"
-    if not os.access(folder, os.W_OK | os.X_OK):
-        return "this user may not write there, or nobody may"
-    return ""
 
 
 def _name_of(pid: int) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 APPLICATION = """
+import contextvars
 import gc
 import json
 import os
@@ -44,8 +45,6 @@ def app(environ, start_response):
         parts = [environ["wsgi.input"].read()]
     elif path == "/stream":
         parts = iter([b"one", b"", b"two"])
-    elif path == "/short":
-        headers.append(("Content-Length", "100"))
     elif path == "/empty":
         start_response("204 No Content", [])
         return []
@@ -53,11 +52,38 @@ def app(environ, start_response):
         start_response("200 OK", headers)(b"written ")
         return parts
     elif path == "/raise":
-        raise {"exit": SystemExit, "interrupt": KeyboardInterrupt, "value": ValueError}[query](
-            "password=s3cret"
-        )
+        raise RAISED[query]("password=s3cret")
+    elif path == "/spawn":
+        gevent.spawn(fail, RAISED[query]).join()
     elif path == "/late":
         parts = late()
+    elif path == "/length":  # too few or too many bytes, of a list or a stream
+        length, kind = query.split(",")
+        headers.append(("Content-Length", length))
+        parts = parts if kind == "list" else iter([b"hello", b" world"])
+    elif path == "/status":
+        start_response(query + " Said", [*headers, ("Content-Length", "11")])
+        return parts
+    elif path == "/keep":
+        KEPT.append(start_response("200 OK", headers))
+        return parts
+    elif path == "/again":
+        try:
+            KEPT.pop()(b"HTTP/1.1 200 Forged")
+        except RuntimeError as error:
+            parts = [str(error).encode()]
+    elif path == "/closing":
+        parts = Writing(start_response("200 OK", headers))
+        return parts
+    elif path == "/context":
+        parts = [SEEN.get().encode()]
+        SEEN.set(query)
+        gevent.sleep(0)
+        parts.append(SEEN.get().encode())
+    elif path == "/timeout":
+        gevent.Timeout(float(query)).start()
+    elif path == "/greenlet":
+        parts = [str(id(gevent.getcurrent())).encode()]
     elif path == "/errors":
         print("said to wsgi.errors", file=environ["wsgi.errors"], flush=True)
     elif path == "/pid":
@@ -89,6 +115,31 @@ def app(environ, start_response):
         return parts
     start_response("200 OK", headers)
     return parts
+
+
+RAISED = {
+    "exit": SystemExit,
+    "interrupt": KeyboardInterrupt,
+    "greenlet": gevent.GreenletExit,
+    "value": ValueError,
+}
+KEPT = []
+SEEN = contextvars.ContextVar("seen", default="nothing")
+
+
+def fail(kind):
+    raise kind("password=s3cret")
+
+
+class Writing:
+    def __init__(self, write):
+        self.write = write
+
+    def __iter__(self):
+        yield b"hello world"
+
+    def close(self):
+        self.write(b"too late")
 
 
 class Closing:

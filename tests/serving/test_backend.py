@@ -78,7 +78,9 @@ def test_head_gets_the_length_and_no_body(worker: Worker) -> None:
     assert second.startswith(b"HTTP/1.1 200 OK")
 
 
-@pytest.mark.parametrize("path", ["/stream", "/short", "/raise?value", "/write", "/nothing"])
+@pytest.mark.parametrize(
+    "path", ["/stream", "/length?100,list", "/raise?value", "/write", "/nothing"]
+)
 def test_head_never_gets_a_body(worker: Worker, path: str) -> None:
     """Whatever the application returns or raises, nothing follows the head."""
     assert b"" == body_of(worker.get(path, method="HEAD"))
@@ -116,11 +118,32 @@ def test_the_write_callable_works(worker: Worker) -> None:
 
 
 def test_a_status_without_body_has_no_length(worker: Worker) -> None:
-    """A 204 is a head and nothing else."""
-    response = worker.get("/empty")
+    """A 204 is a head and nothing else, whatever the application says."""
+    for path in ("/empty", "/status?204"):
+        response = worker.get(path)
 
-    assert not [line for line in head_of(response) if line.startswith("Content-Length")]
+        assert "HTTP/1.1 204" == head_of(response)[0][:12]
+        assert not [line for line in head_of(response) if line.startswith("Content-Length")]
+        assert b"" == body_of(response)
+
+
+@pytest.mark.parametrize(("status", "length"), [("205", "0"), ("304", "11")])
+def test_other_statuses_without_body_say_how_long_it_is(
+    worker: Worker, status: str, length: str
+) -> None:
+    """A 205 has an empty one; a 304 tells the length that a 200 would have."""
+    response = worker.get(f"/status?{status}")
+
+    assert f"HTTP/1.1 {status} Said" == head_of(response)[0]
+    assert f"Content-Length: {length}" in head_of(response)
     assert b"" == body_of(response)
+
+
+def test_an_interim_status_is_no_answer(worker: Worker) -> None:
+    """The client would wait for the final one."""
+    response = worker.get("/status?100")
+
+    assert "HTTP/1.1 500 Internal Server Error" == head_of(response)[0]
 
 
 def test_requests_sent_at_once_are_answered_in_order(worker: Worker) -> None:
@@ -165,7 +188,7 @@ def test_the_environ_is_complete(worker: Worker) -> None:
     assert expected == {key: environ[key] for key in expected}
 
 
-@pytest.mark.parametrize("kind", ["exit", "interrupt", "value"])
+@pytest.mark.parametrize("kind", ["exit", "interrupt", "greenlet", "value"])
 def test_what_the_application_raises_ends_only_the_request(worker: Worker, kind: str) -> None:
     """The client gets a short 500, the log the traceback without secrets, the worker lives on."""
     response = worker.get(f"/raise?{kind}")
@@ -180,6 +203,52 @@ def test_what_the_application_raises_ends_only_the_request(worker: Worker, kind:
     assert "s3cret" not in worker.output()
 
 
+@pytest.mark.parametrize("kind", ["exit", "interrupt", "value"])
+def test_what_a_greenlet_raises_does_not_end_the_worker(worker: Worker, kind: str) -> None:
+    """The log says so once; requests are answered as ever."""
+    assert b"hello world" in worker.get(f"/spawn?{kind}")
+
+    worker.wait_for(lambda: "greenlet_failed" in worker.output())
+    assert b"hello world" in worker.get("/")
+    assert worker.process.poll() is None
+    said = [line for line in worker.lines() if line["event"] == "greenlet_failed"]
+    assert 1 == len(said)
+    assert "fail" in said[0]["where"]
+    assert "s3cret" not in worker.output()
+
+
+def test_an_application_that_raises_greenlet_exit_is_told_to_the_access_log(worker: Worker) -> None:
+    """As any other failure is."""
+    worker.get("/raise?greenlet")
+
+    worker.wait_for(lambda: "request_answered" in worker.output())
+    events = {line["event"] for line in worker.lines()}
+    assert {"request_failed", "request_answered"} == events
+
+
+def test_context_variables_of_one_request_do_not_reach_the_next(worker: Worker) -> None:
+    """Though the next one is answered in the same greenlet; within a request they stay."""
+    seen = [body_of(worker.get(f"/context?client-{number}")) for number in range(3)]
+
+    assert [b"nothingclient-%d" % number for number in range(3)] == seen
+
+
+def test_greenlets_are_used_again(worker: Worker) -> None:
+    """To make one costs more than most answers."""
+    seen = {body_of(worker.get("/greenlet")) for _ in range(5)}
+
+    assert 1 == len(seen)
+
+
+def test_a_timeout_left_behind_does_not_reach_another_request(worker: Worker) -> None:
+    """The greenlet that it would go off in is used for nobody else."""
+    first = worker.get("/timeout?0.2")
+    second = worker.get("/slow?0.5")
+
+    assert b"hello world" in first
+    assert b"hello world" in second
+
+
 def test_a_body_that_breaks_off_is_no_whole_one(worker: Worker) -> None:
     """Where the application fails half way, the last chunk is missing, so the client knows."""
     response = worker.get("/late")
@@ -189,13 +258,65 @@ def test_a_body_that_breaks_off_is_no_whole_one(worker: Worker) -> None:
     assert b"hello world" in worker.get("/")
 
 
+def test_a_body_that_breaks_off_in_http_1_0_is_reset(worker: Worker) -> None:
+    """Its end is the end of the connection: an ordinary one would make it look whole."""
+    with closing(worker.connect()) as connection:
+        connection.sendall(b"GET /late HTTP/1.0\r\n\r\n")
+
+        with pytest.raises(ConnectionResetError):
+            list(iter(lambda: connection.recv(65_536), b""))
+
+
+@pytest.mark.parametrize("length", [10, 12])
+def test_a_list_of_another_length_than_announced_is_an_error(worker: Worker, length: int) -> None:
+    """It is known before the head leaves, so the client is told."""
+    with closing(worker.connect()) as connection:
+        connection.sendall(b"GET /length?%d,list HTTP/1.1\r\nHost: t\r\n\r\n" % length)
+        received = worker.read_to_end(connection)
+
+    assert "HTTP/1.1 500 Internal Server Error" == head_of(received)[0]
+    assert b"hello" not in received
+
+
 def test_a_body_shorter_than_announced_ends_the_connection(worker: Worker) -> None:
     """Else the client would take the next answer for the rest of this one."""
     with closing(worker.connect()) as connection:
-        connection.sendall(b"GET /short HTTP/1.1\r\nHost: t\r\n\r\n")
+        connection.sendall(b"GET /length?100,stream HTTP/1.1\r\nHost: t\r\n\r\n")
         received = worker.read_to_end(connection)
 
     assert b"hello world" == body_of(received)
+
+
+@pytest.mark.parametrize(("length", "body"), [(8, b"hello wo"), (5, b"hello")])
+def test_nothing_is_sent_beyond_the_length_announced(
+    worker: Worker, length: int, body: bytes
+) -> None:
+    """A proxy would take the rest for the answer to the next request; the connection ends."""
+    with closing(worker.connect()) as connection:
+        connection.sendall(b"GET /length?%d,stream HTTP/1.1\r\nHost: t\r\n\r\n" % length)
+        received = worker.read_to_end(connection)
+
+    assert body == body_of(received)
+    assert worker.wait_for(lambda: "request_failed" in worker.output())
+
+
+def test_a_first_part_that_is_too_long_is_an_error(worker: Worker) -> None:
+    """Nothing has left yet, so the client is told."""
+    assert "HTTP/1.1 500 Internal Server Error" == head_of(worker.get("/length?4,stream"))[0]
+
+
+def test_an_answer_that_has_ended_cannot_be_written_to(worker: Worker) -> None:
+    """Not on a connection that is kept, and not while the application closes."""
+    with closing(worker.connect()) as connection:
+        connection.sendall(REQUEST.replace(b"/ ", b"/keep "))
+        assert b"hello world" in worker.read_response(connection)
+        connection.sendall(REQUEST.replace(b"/ ", b"/again "))
+        second = worker.read_response(connection)
+    closed = worker.get("/closing")
+
+    assert b"the answer has ended" == body_of(second)
+    assert body_of(closed).endswith(b"0\r\n\r\n")
+    assert b"too late" not in closed
 
 
 def test_wsgi_errors_is_a_stream(worker: Worker) -> None:
@@ -209,8 +330,11 @@ def test_healthy_requests_are_not_logged(worker: Worker) -> None:
     """An access-log line a request would halve the rate."""
     for _ in range(5):
         worker.get("/")
+    worker.get("/empty?last")
+    worker.get("/status?404")
+    worker.wait_for(lambda: "request_answered" in worker.output())
 
-    assert "" == worker.complaints()
+    assert ["/status"] == [line["path"] for line in worker.lines()]
 
 
 def test_100_continue_is_sent_before_the_body(worker: Worker) -> None:
@@ -271,7 +395,9 @@ def test_a_unix_socket_is_served(start_worker: "Callable[..., Worker]", tmp_path
 
     environ = json.loads(body_of(response))
     assert "" == environ["REMOTE_ADDR"]
+    assert "80" == environ["SERVER_PORT"]
     assert "HTTP/1.1 200 OK" == head_of(response)[0]
+    assert (tmp_path / "s").exists()
 
 
 @pytest.mark.parametrize(
@@ -377,7 +503,7 @@ def test_an_application_keeps_to_the_protocol(worker: Worker) -> None:
 def test_the_socket_of_a_dead_server_is_replaced(
     environment: dict[str, str], start_worker: "Callable[..., Worker]", tmp_path: Path
 ) -> None:
-    """``--host unix:PATH`` listens where somebody listened before; the umask sets its mode."""
+    """``--host unix:PATH`` listens where one was; the umask sets its mode; in the end it goes."""
     path = str(tmp_path / "s")
     with closing(socket.socket(socket.AF_UNIX)) as dead:
         dead.bind(path)
@@ -395,12 +521,16 @@ def test_the_socket_of_a_dead_server_is_replaced(
     try:
         worker = Worker(process, path, tmp_path)
         response = worker.wait_for(lambda: answer_of(worker))
+        mode = stat.S_IMODE(Path(path).stat().st_mode)
+        worker.terminate()
+        code = worker.finish()
     finally:
         process.kill()
         process.wait()
 
     assert "" == json.loads(body_of(response))["REMOTE_ADDR"]
-    assert 0o660 == stat.S_IMODE(Path(path).stat().st_mode)
+    assert (0o660, 0) == (mode, code)
+    assert not Path(path).exists()
 
 
 def answer_of(worker: Worker) -> bytes:

@@ -112,6 +112,31 @@ def test_only_files_are_read(tmp_path: Path) -> None:
     assert beat.read(tmp_path / "good") == Beat("web", 12, "serving")
 
 
+@pytest.mark.parametrize("kind", ["pipe", "link", "file"])
+def test_what_lies_where_it_is_written_is_in_nobodys_way(tmp_path: Path, kind: str) -> None:
+    """Who owns the folder may be another user: root's circusd is not kept waiting by a pipe."""
+    there, victim = tmp_path / f".1.{os.getpid()}", tmp_path / "victim"
+    victim.write_text("unchanged")
+    if kind == "pipe":
+        os.mkfifo(there)
+    elif kind == "link":
+        there.symlink_to(victim)
+    else:
+        there.hardlink_to(victim)
+    said = Beat("w", 1, beat.STARTING)
+    owner = (65534, 65534) if os.geteuid() == 0 else (os.getuid(), os.getgid())
+
+    writer = threading.Thread(target=beat.write, args=(tmp_path, 1, said, owner), daemon=True)
+    writer.start()
+    writer.join(5)
+
+    assert not writer.is_alive()
+    assert said == beat.read(tmp_path / "1")
+    assert owner == ((tmp_path / "1").stat().st_uid, (tmp_path / "1").stat().st_gid)
+    assert (os.getuid(), "unchanged") == (victim.stat().st_uid, victim.read_text())
+    assert {"1", "victim"} == {path.name for path in tmp_path.iterdir()}
+
+
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     """The error is the caller's to tell, and no half of a file stays."""
     old = Beat("w", 1, beat.STARTING)

@@ -206,3 +206,19 @@ def test_spawn_limits_connections_too(start_worker: "Callable[..., Worker]") -> 
 
         assert all(b"hello world" in answer.result() for answer in answers)
     assert time.monotonic() - began > 0.55
+
+
+def test_a_request_that_waits_for_its_turn_is_not_late(
+    start_worker: "Callable[..., Worker]", environment: dict[str, str], clients: ExitStack
+) -> None:
+    """It has arrived whole, so it is answered, however long those before it take."""
+    environment["HOSPITAL_HEAD_TIMEOUT"] = "200ms"
+    worker = start_worker()
+    assert b"hello world" in worker.get("/")
+    slow = b"GET /block?0.3 HTTP/1.1\r\nHost: t\r\n"
+    sent = (slow + b"\r\n") * 2 + slow + b"Connection: close\r\n\r\n"
+    pipelines = [connect(worker, clients, sent) for _ in range(2)]
+
+    answers = [worker.read_to_end(each).count(b"200 OK") for each in pipelines]
+
+    assert [3, 3] == answers

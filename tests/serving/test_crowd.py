@@ -28,9 +28,10 @@ def test_the_order_in_which_they_go() -> None:
 
 
 def test_who_is_being_answered_stays() -> None:
-    """There is no place to be had from them."""
+    """There is no place to be had from them, nor from who waits for a turn."""
     crowd = Crowd()
     Client(crowd.busy, 0)
+    Client(crowd.queued, 0)
 
     assert crowd.who_goes_first(1e9) is None
 
@@ -58,7 +59,7 @@ def test_a_new_connection_has_a_moment_to_speak() -> None:
 def test_the_late_are_found_wherever_they_are() -> None:
     """And nobody else; they may leave while they are gone through."""
     crowd = Crowd()
-    places = (crowd.fresh, crowd.kept, crowd.begun, crowd.busy, crowd.leaving)
+    places = (crowd.fresh, crowd.kept, crowd.begun, crowd.queued, crowd.busy, crowd.leaving)
     late = [Client(place, 0, deadline=1.0) for place in places]
     for place in places:
         Client(place, 0, deadline=3.0)
@@ -79,7 +80,8 @@ def test_how_many_requests_are_in_flight() -> None:
     for place in (crowd.fresh, crowd.kept, crowd.leaving):
         Client(place, 0)
     Client(crowd.begun, 0)
+    Client(crowd.queued, 0)
     Client(crowd.busy, 0)
 
-    assert 2 == crowd.answering
-    assert 5 == len(list(crowd))
+    assert 3 == crowd.answering
+    assert 6 == len(crowd)

@@ -1,5 +1,6 @@
 """What counts as the head of an HTTP request, and what is refused."""
 
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -43,6 +44,11 @@ def status_of(line: bytes, *fields: bytes) -> str:
         b"GET ftp://host/ HTTP/1.1\r\n",
         b"GET http:///path HTTP/1.1\r\n",
         b"GET http://user@host/ HTTP/1.1\r\n",
+        b'GET http://ho"st/ HTTP/1.1\r\n',
+        b"GET http://host:80:80/ HTTP/1.1\r\n",
+        b"GET http://host:port/ HTTP/1.1\r\n",
+        b"GET http://<host>/ HTTP/1.1\r\n",
+        b"GET http://:80/ HTTP/1.1\r\n",
         b"CONNECT host:443 HTTP/1.1\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n",
     ],
@@ -182,6 +188,83 @@ def test_names_of_strangers_do_not_fill_the_memory() -> None:
         assert "y" == environ[f"HTTP_X_{number}"]
 
     assert len(heads._known_keys) <= heads._MOST_KNOWN_KEYS
+
+
+def test_short_heads_are_remembered_and_those_with_secrets_are_not() -> None:
+    """Who probes sends the same each time; what a client keeps secret stays nowhere."""
+    plain = GET + b"Host: remembered"
+    secrets = [
+        GET + b"Host: t\r\n" + name + b": s3cret"
+        for name in (b"Cookie", b"Authorization", b"Proxy-Authorization", b"cookie")
+    ]
+    long = GET + b"Host: t\r\nX: " + b"y" * heads._LONGEST_KNOWN_HEAD_BYTES
+
+    first = heads.read_head(plain)
+    for each in (*secrets, long):
+        heads.read_head(each)
+
+    assert first is heads.read_head(plain)
+    assert not {*secrets, long} & set(heads._known_heads)
+
+
+def test_heads_of_strangers_do_not_fill_the_memory() -> None:
+    """Heads are remembered up to a number, and read beyond it all the same."""
+    for number in range(10 * heads._MOST_KNOWN_HEADS):
+        head = heads.read_head(GET + b"Host: h%d" % number)
+        assert f"h{number}" == head.environ["HTTP_HOST"]
+        assert len(heads._known_heads) <= heads._MOST_KNOWN_HEADS
+
+    assert b"h%d" % number in b"".join(heads._known_heads)
+
+
+PIECES = st.sampled_from(
+    [
+        b"GET / HTTP/1.1",
+        b"\r\n",
+        b"\r",
+        b"\n",
+        b"X: y",
+        b" ",
+        b"\x16",
+        b"a" * 4000,
+        b"b: c\r\n" * 60,
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=14), st.lists(st.integers(0, 30_000), max_size=6))
+def test_a_head_that_comes_in_pieces_is_refused_as_one_that_comes_at_once(
+    pieces: list[bytes], cuts: list[int]
+) -> None:
+    """However it is cut: what has been looked at need not be looked at again."""
+    whole = b"".join(pieces)
+
+    def status_after(ends: list[int]) -> str:
+        begun = heads.BegunHead()
+        for end in ends:
+            try:
+                begun.check(whole[:end])
+            except Refusal as refusal:
+                return refusal.status
+        return ""
+
+    at_once = status_after([len(whole)])
+    in_pieces = status_after([*sorted(min(each, len(whole)) for each in cuts), len(whole)])
+
+    assert bool(at_once) is bool(in_pieces)
+
+
+def test_a_long_head_that_comes_byte_by_byte_costs_little() -> None:
+    """Each byte is looked at once: 29 KB are no 29,000 times 29 KB."""
+    fields = b"".join(b"X-%d: %b\r\n" % (number, b"y" * 960) for number in range(30))
+    whole = GET + fields
+    begun = heads.BegunHead()
+    began = time.process_time()
+
+    for end in range(1, len(whole)):
+        begun.check(whole[:end])
+
+    assert time.process_time() - began < 1.0  # 4 s, where each byte has all looked at again
 
 
 @given(st.binary(max_size=80), st.lists(st.binary(max_size=40), max_size=4))

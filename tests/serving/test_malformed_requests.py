@@ -61,6 +61,20 @@ def test_a_refusal_comes_whole_after_a_head_request(worker: "Worker") -> None:
     assert received.endswith(b"400 Bad Request: the request line is malformed\n")
 
 
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [(b"Host: t\r\nContent-Length: 70000\r\n", b"413"), (b"Host: t\r\nX : y\r\n", b"400")],
+)
+def test_a_refused_head_request_gets_no_body(
+    worker: "Worker", fields: bytes, status: bytes
+) -> None:
+    """Whoever asked with HEAD would take the text for the beginning of another answer."""
+    response = worker.exchange(b"HEAD / HTTP/1.1\r\n" + fields + b"\r\n")
+
+    assert response.startswith(b"HTTP/1.1 " + status)
+    assert response.endswith(b"\r\n\r\n")
+
+
 def test_a_line_feed_too_many_between_requests_is_forgiven(worker: "Worker") -> None:
     """Some clients end a body with one."""
     assert b"hello world" in worker.exchange(b"\r\n" + GOOD)

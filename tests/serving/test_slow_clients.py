@@ -1,5 +1,6 @@
 """Clients that send slowly, read slowly or not at all, or go away."""
 
+import signal
 import socket
 import time
 from contextlib import ExitStack, closing
@@ -159,3 +160,52 @@ def test_who_sends_requests_without_end_is_read_as_he_is_answered(strict: "Worke
     assert took_s < 0.5
     assert strict.resident_kb() - memory_kb < 10_000
     assert "" == strict.complaints()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\n" + CLOSE,
+        b"POST / HTTP/1.1\r\nContent-Length: 60000\r\n" + CLOSE + b"x" * 60_000,
+    ],
+    ids=["head", "body"],
+)
+def test_a_request_that_came_in_time_is_answered_however_late_it_is_read(
+    start_worker: "Callable[..., Worker]", environment: dict[str, str], sent: bytes
+) -> None:
+    """A worker that stood still looks at what has arrived before it hangs up."""
+    environment["HOSPITAL_HEAD_TIMEOUT"] = "500ms"
+    worker = start_worker()
+    assert b"hello world" in worker.get("/")
+    with closing(worker.connect()) as client:
+        client.sendall(sent[:25])
+        worker.get("/")  # it came later, so the beginning has been read
+        worker.terminate(signal.SIGSTOP)
+        client.sendall(sent[25:])
+        continue_at = time.monotonic() + 1.0
+        worker.wait_for(lambda: time.monotonic() > continue_at)
+        worker.terminate(signal.SIGCONT)
+
+        assert b"hello world" in worker.read_to_end(client)
+
+
+def test_who_sends_an_empty_line_and_no_more_is_idle(strict: "Worker") -> None:
+    """Sent along with a request, it waits for no turn."""
+    with closing(strict.connect()) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n\r\n")
+        assert b"hello world" in strict.read_response(client)
+        strict.get("/")
+        client.sendall(b"GET / HTTP/1.1\r\n" + CLOSE)
+
+        assert b"hello world" in strict.read_to_end(client)
+
+
+def test_half_a_request_behind_a_whole_one_has_its_time(strict: "Worker") -> None:
+    """And no more than that."""
+    with closing(strict.connect()) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: t\r\n\r\nGET / HT")
+        began = time.monotonic()
+        received = strict.read_to_end(client)
+
+    assert 1 == received.count(b"200 OK")
+    assert 0.9 < time.monotonic() - began < 6

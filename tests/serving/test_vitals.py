@@ -323,11 +323,13 @@ def test_a_signal_ends_a_worker_that_is_not_ready_yet(
     start_worker: StartWorker, folder: Path, environment: dict[str, str]
 ) -> None:
     """Checks that hang while they are imported keep nobody waiting."""
-    (folder.parent / "hanging_checks.py").write_text("import time\ntime.sleep(60)\n")
+    (folder.parent / "hanging_checks.py").write_text(
+        "import time\nopen('importing', 'w').close()\ntime.sleep(60)\n"
+    )
     environment["HEALTHCHECKS"] = "hanging_checks"
     worker = start_worker(application="hospital.wsgi.application")
-    worker.wait_for(lambda: said_by(worker, folder) is not None)
-    with worker.connect() as connection:  # it listens; the answer waits for the checks
+    worker.wait_for((folder.parent / "importing").exists)  # so it listens, and loads the checks
+    with worker.connect() as connection:  # the answer waits for them
         connection.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
         state = said_by(worker, folder)
         worker.terminate(signal.SIGINT)
