@@ -61,7 +61,7 @@ def _is_within(own: Path, path: Path) -> bool:
     if not path.is_relative_to(own):
         return False
     ways = [each for each in (path, *path.parents) if each.is_relative_to(own)]
-    return not any(each.is_symlink() for each in ways)
+    return not any(os.path.islink(each) for each in ways)  # noqa: PTH114 - Path raises for what is closed
 
 
 def make(site: Site) -> list[Path]:
@@ -86,7 +86,8 @@ def make(site: Site) -> list[Path]:
                 raise
             reason = (error.strerror or str(error)).lower()
             what = f"cannot give {folder.path} the owner and mode that it needs: {reason}"
-            raise HospitalError(what, "", f"run: {_command(folder)}") from None
+            remedy = _ownership(site, folder) if isinstance(error, PermissionError) else ""
+            raise HospitalError(what, "", remedy or f"run: {_command(folder)}") from None
     return made
 
 
@@ -128,3 +129,15 @@ def _owner(folder: Folder) -> tuple[int, int] | None:
 def _command(folder: Folder) -> str:
     owner = f" -o {folder.user} -g {folder.group}" if folder.user else ""
     return f"install -d -m {folder.mode:04o}{owner} {folder.path}"
+
+
+def _ownership(site: Site, folder: Folder) -> str:
+    """Return what root has to run for who renders; empty where nothing is somebody else's."""
+    renderer = os.geteuid()
+    for each in (*reversed(folder.path.parents), folder.path):
+        is_ours = each.is_relative_to(site.output) and os.path.lexists(each)
+        if renderer and is_ours and each.lstat().st_uid != renderer:
+            with suppress(KeyError):
+                return f"run as root: chown -R {pwd.getpwuid(renderer).pw_name} {each}"
+            return f"run as root: chown -R {renderer} {each}"
+    return ""

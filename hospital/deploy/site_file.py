@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hospital.deploy.keys import FREE_TABLES, KEYS, SECRETS, TABLES
-from hospital.deploy.toml_lines import line_of, lines_of
+from hospital.deploy.toml_lines import line_of, lines_of, path_on
 from hospital.errors import HospitalError, did_you_mean
 
 _LONGEST_BYTES = 1_000_000
 _LARGEST_NUMBER = 10**15
 _LINE_END = "\n"
+_TWICE = re.compile(r"cannot (?:overwrite a value|declare .* twice)", re.IGNORECASE)
 _PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
 
@@ -64,7 +65,7 @@ def read_site_file(name: str) -> Written:
     except ValueError as error:  # also numbers that are too long
         end = f" (at line {text.count(_LINE_END) + 1}, column 1)"
         message = str(error).replace(" (at end of document)", end)
-        written.faults.append(_syntax_fault(name, message))
+        written.faults.append(_twice_fault(name, message, text) or _syntax_fault(name, message))
         return written
     _Collector(written, text).collect(document)
     return written
@@ -76,6 +77,21 @@ def _syntax_fault(name: str, message: str) -> str:
     what = _PLACE.sub("", message)
     what = what[:1].lower() + what[1:]
     return f"{where}: is no TOML: {what[:200]}; write keys as: port = 2014, name = 'shop'"
+
+
+def _twice_fault(name: str, message: str, text: str) -> str:
+    """Return what to say of a key or table that stands there already; empty for other faults."""
+    place = _PLACE.search(message)
+    if not place or not _TWICE.match(message):
+        return ""
+    number = int(place[1])
+    path = path_on(number, text)
+    if not path:
+        return ""
+    first = lines_of(text).get(path, number)
+    what = _quoted(".".join(path))
+    also = f", on line {first} too" if first < number else ""
+    return f"{name}:{number}: {what} stands twice{also}; remove one"
 
 
 def _text_of(path: str, written: Written) -> str:
@@ -122,6 +138,11 @@ class _Collector:
                 self._value((name,), value)
             else:
                 known = [*TABLES, *FREE_TABLES, *(path for path in KEYS if "." not in path)]
+                tables = [path.partition(".")[0] for path in KEYS if path.endswith(f".{name}")]
+                if tables and not isinstance(value, dict):
+                    under = " or ".join(f"[{table}]" for table in tables)
+                    self._fault((name,), f"unknown key {_quoted(name)}; write it under {under}")
+                    continue
                 what = "table" if isinstance(value, dict) else "key"
                 self._fault((name,), self._unknown(f"unknown {what} {_quoted(name)}", name, known))
 

@@ -50,5 +50,22 @@ def line_of(path: Path, lines: dict[Path, int]) -> int | None:
     return None
 
 
+def path_on(number: int, text: str) -> Path:
+    r"""Return the path of the table or key on line *number* of *text*; empty where there is none.
+
+    >>> path_on(3, '[web]\nport = 1\nport = 2')
+    ('web', 'port')
+    """
+    table: Path = ()
+    for line in text.split("\n")[: number - 1]:
+        if header := _HEADER.match(line):
+            table = _names(header[1])
+    line = text.split("\n")[number - 1]
+    if header := _HEADER.match(line):
+        return _names(header[1])
+    key = _KEY.match(line)
+    return (*table, *_names(key[1])) if key else ()
+
+
 def _names(dotted: str) -> Path:
     return tuple(part.strip("\"'") for part in _PARTS.findall(dotted))

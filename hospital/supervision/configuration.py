@@ -6,6 +6,7 @@ Circus's own parser forgets the places; who is told of a fault wants to know the
 import json
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -77,8 +78,16 @@ def read(path: str) -> Configuration:
     from circus.config import get_config, read_config
     from circus.util import parse_env_dict
 
-    if not Path(path).is_file():
-        raise UsageError("no such configuration:", path, "run it from the root of the checkout")
+    try:
+        is_file = stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116 - a text
+    except PermissionError:
+        remedy = "let circusd's user read it, and enter the folders that it lies in"
+        raise UsageError("this user may not read the configuration", path, remedy) from None
+    except (OSError, ValueError):
+        is_file = False
+    if not is_file:
+        remedy = "name the circus.ini of a set; a relative path begins where you are"
+        raise UsageError("no such configuration:", path, remedy)
     try:
         made = get_config(path)
         parsed, files = read_config(path)

@@ -16,6 +16,7 @@ from hospital.supervision.care import Care
 
 _SOCKET = re.compile(r"[$(]\(circus\.sockets\.([\w.\-]+)\)", re.IGNORECASE)
 _CARE = "hospital_care"
+_UNGUARDED = "tcp://127.0.0.1:5555"  # Circus's default: a part of a set was started alone
 
 
 def use_this_python(watcher: Any, arbiter: Any, **_more: Any) -> bool:
@@ -27,13 +28,24 @@ def use_this_python(watcher: Any, arbiter: Any, **_more: Any) -> bool:
 
     Tells the workers whose child they are (``CIRCUSD_PID``), makes the folder of their heartbeat
     files, and has a signal end circusd whenever it comes. Refuses to start them on a socket that
-    circusd does not have: circusd itself would hand them the text of its name.
+    circusd does not have: circusd itself would hand them the text of its name. Refuses as well
+    where circusd takes commands on Circus's own TCP port, as it does where a file of a set is
+    started without the one that includes it.
 
     Returns:
         False, and a line in circusd's log, where the watcher cannot work.
     """
     from circus import logger
 
+    if getattr(arbiter, "endpoint", "") == _UNGUARDED:
+        logger.error(
+            "cannot start %s: circusd listens on %s, where any local user gives it commands; end "
+            "it, and start the circus.ini that includes this file, or write endpoint and "
+            "pubsub_endpoint = ipc://… under [circus]",
+            watcher.name,
+            _UNGUARDED,
+        )
+        return False
     missing = missing_sockets(watcher.cmd, arbiter.sockets)
     if missing:
         logger.error(

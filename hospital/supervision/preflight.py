@@ -25,21 +25,24 @@ from hospital.errors import HospitalError, UsageError
 from hospital.redaction import clean_line
 from hospital.supervision import beats_folder, misspelt
 from hospital.supervision import preflight_checks as checks
+from hospital.supervision import preflight_folders as folders
 from hospital.supervision.configuration import Configuration, read
 
 PROGRAM = "circusd"
 EXIT_FAILED = 1
 
 _REFUSING: tuple[Callable[[Configuration], Iterable[HospitalError]], ...] = (
+    folders.started_in_faults,
     checks.include_faults,
     checks.endpoint_faults,
     checks.socket_faults,
-    checks.folder_faults,
+    folders.folder_faults,
     checks.watcher_faults,
     checks.plugin_faults,
+    checks.setting_faults,
 )
 _WARNING: tuple[Callable[[Configuration], Iterable[HospitalError]], ...] = (
-    checks.log_warnings,
+    folders.log_warnings,
     checks.setting_warnings,
     checks.guard_warnings,
 )
@@ -103,7 +106,7 @@ def begin(path: str) -> None:
     except HospitalError as error:
         _say("error", [error])
         sys.exit(EXIT_FAILED)
-    for folder, owner in checks.heartbeat_folders(configuration).items():
+    for folder, owner in folders.heartbeat_folders(configuration).items():
         with suppress(OSError):  # the hook says so, when there is a log
             beats_folder.make(folder, owner)
 

@@ -8,25 +8,30 @@ Rules: nothing is left behind or changed here; all of it together takes a few mi
 """
 
 import os
+import re
 import shlex
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from hospital.errors import HospitalError, PortError, SettingError
 from hospital.redaction import clean_line
 from hospital.serving import ports
-from hospital.serving.socket_paths import AnsweredError, check_unix, unusable_folder
+from hospital.serving.socket_paths import AnsweredError, check_unix
+from hospital.serving.usable_folders import may_enter
 from hospital.supervision import beats_folder
-from hospital.supervision.configuration import Configuration, log_files
+from hospital.supervision.configuration import Configuration
 from hospital.supervision.guard import OPTIONS as GUARD_OPTIONS
 from hospital.supervision.guard import Guard, option_faults
 from hospital.supervision.hooks import missing_sockets, owner_of
+from hospital.supervision.preflight_folders import OwnerFields
 
 Found = HospitalError
+
+# a module, or a program, in a command: hospital.serving.worker, bin/hospital-serve
+_OURS = re.compile(r"(?:^|[\s/'\"])hospital(?:[.\-]\w|\s)")
 
 
 def include_faults(configuration: Configuration) -> Iterator[Found]:
@@ -106,16 +111,9 @@ def watcher_faults(configuration: Configuration) -> Iterator[Found]:
         elif missing_sockets(watcher["cmd"], []) and not watcher["use_sockets"]:
             yield Found("the cmd wants a socket:", where, "write use_sockets = True there")
         try:
-            owner_of(_Fields(watcher))
+            owner_of(OwnerFields(watcher))
         except (ValueError, KeyError) as error:
             yield Found("there is no such user or group:", f"{where}: {clean_line(str(error))}")
-
-
-class _Fields:
-    """The user and the group of a watcher, as attributes."""
-
-    def __init__(self, watcher: dict[str, Any]) -> None:
-        self.uid, self.gid = watcher["uid"], watcher["gid"]
 
 
 def _import_faults(watcher: dict[str, Any], where: str) -> Iterator[Found]:
@@ -155,9 +153,11 @@ def _unimportable(name: str, folders: list[str] = []) -> str:  # noqa: B006 - ne
 
 
 def _command_faults(watcher: dict[str, Any], where: str) -> Iterator[Found]:
-    folder = watcher["working_dir"] or os.getcwd()  # noqa: PTH109 - a text, as Circus has it
-    if not Path(folder).is_dir():
-        yield Found("there is no folder", folder, f"mend working_dir in {where}")
+    folder = watcher["working_dir"] or "."
+    if not may_enter(folder):
+        what = "this user may not enter" if os.path.isdir(folder) else "there is no folder"  # noqa: PTH112 - Path raises for what is closed
+        if folder != ".":  # that one is looked at by itself
+            yield Found(what, folder, f"mend working_dir in {where}")
         return
     try:
         words = shlex.split(watcher["cmd"])
@@ -220,54 +220,25 @@ def _is_guard(plugin: dict[str, Any]) -> bool:
     return not _unimportable(plugin["use"]) and resolve_name(plugin["use"]) is Guard
 
 
-def folder_faults(configuration: Configuration) -> Iterator[Found]:
-    """Yield why the folder of heartbeat files cannot be there, and the logger configuration."""
-    named = configuration.circus["loggerconfig"]
-    if named and not Path(named).is_file():
-        yield Found("there is no file", named, f"mend loggerconfig in {configuration.path}")
-    pidfile = configuration.circus["pidfile"]
-    if pidfile and (reason := unusable_folder(Path(pidfile).parent)):
-        yield Found("cannot write the pidfile", f"{pidfile}: {reason}")
-    for folder in heartbeat_folders(configuration):
-        missing = next((each for each in (folder, folder.parent) if each.exists()), folder.parent)
-        if reason := unusable_folder(missing):
-            yield Found(
-                "cannot keep heartbeat files in", f"{folder}: {reason}", _made_by(missing, "0700")
-            )
-
-
-def heartbeat_folders(configuration: Configuration) -> dict[Path, tuple[int, int] | None]:
-    """Return the folders in which the watchers beat, and whose they are to be."""
-    found = {}
-    for watcher in configuration.watchers:
-        folder = beats_folder.folder_of(watcher["env"], watcher["working_dir"] or "")
-        if folder is not None:
-            with suppress(ValueError, KeyError):  # it is refused for that
-                found[folder] = owner_of(_Fields(watcher))
-    return found
-
-
-def log_warnings(configuration: Configuration) -> Iterator[Found]:
-    """Yield the folders in which no log can be written: a reason to speak, not to stay down."""
-    for folder in dict.fromkeys(Path(name).parent for name in log_files(configuration)):
-        missing = next((each for each in (folder, folder.parent) if each.exists()), folder)
-        if reason := unusable_folder(missing):
-            yield Found("cannot write logs in", f"{folder}: {reason}", _made_by(folder, "0750"))
-
-
-def _made_by(folder: Path, mode: str) -> str:
-    return f"create it: install -d -m {mode} {shlex.quote(str(folder))}"
+def setting_faults(configuration: Configuration) -> Iterator[Found]:
+    """Yield settings of a watcher that runs hospital, which answers with 500 for them."""
+    return _settings(configuration, of_ours=True)
 
 
 def setting_warnings(configuration: Configuration) -> Iterator[Found]:
-    """Yield settings of a watcher that hospital would answer with 500 for."""
+    """Yield those of a watcher that runs something else, which perhaps uses hospital."""
+    return _settings(configuration, of_ours=False)
+
+
+def _settings(configuration: Configuration, *, of_ours: bool) -> Iterator[Found]:
     from hospital.settings import read_settings
 
     for watcher in configuration.watchers:
-        try:
-            read_settings(watcher["env"])
-        except SettingError as error:
-            yield Found(f"{configuration.place('env:' + watcher['name'])}: {error}")
+        if of_ours is bool(_OURS.search(watcher["cmd"])):
+            try:
+                read_settings(watcher["env"])
+            except SettingError as error:
+                yield Found(f"{configuration.place('env:' + watcher['name'])}: {error}")
 
 
 def guard_warnings(configuration: Configuration) -> Iterator[Found]:

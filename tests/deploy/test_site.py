@@ -231,7 +231,14 @@ def test_a_secret_is_not_told_with_its_fault(make_site: MakeSite) -> None:
     [
         (b"[web\nport = 1", "site.toml:1: is no TOML: "),
         (b"port = = 1", "site.toml:1: is no TOML: invalid value"),
-        (b"a = 1\na = 2", "site.toml:2: is no TOML: cannot overwrite a value"),
+        (b"a = 1\na = 2", "site.toml:2: 'a' stands twice, on line 1 too; remove one"),
+        (
+            b"[web]\nport = 1\n[log]\n[web]\nhost = 'a'",
+            "site.toml:4: 'web' stands twice, on line 1 too; remove one",
+        ),
+        (b"[web]\nport = 1\n\nport = 2", "site.toml:4: 'web.port' stands twice, on line 2 too"),
+        (b"a = {b = 1, b = 2}", "site.toml:1: is no TOML: "),
+        (b"port = 2014", "site.toml:1: unknown key 'port'; write it under [web]"),
         (b"a = 1\nb = '\xff'", "site.toml:2: is not UTF-8; save it as UTF-8"),
         (b"a = " + b"9" * 5000, "site.toml: is no TOML: "),
         (b"a = " + b"[" * 100_000, "site.toml: is nested too deep"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from circus.util import DEFAULT_ENDPOINT_DEALER
 
 from hospital.serving import beat
 from hospital.serving.beat import SERVING, Beat
@@ -32,6 +33,7 @@ class Arbiter:
     """What the hook touches of a Circus arbiter."""
 
     sockets = {"web": object()}  # noqa: RUF012 - nothing changes it
+    endpoint = "ipc://run/circusd.sock"
 
 
 def call(watcher: Watcher) -> bool:
@@ -121,6 +123,23 @@ def test_a_socket_that_is_not_there_is_refused(
 
     assert starts is started
     assert starts is not ("cannot start web: there is no socket wbe" in caplog.text)
+
+
+def test_a_circusd_that_takes_commands_from_everybody_gets_no_worker(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As where a file of a set is started without the circus.ini that includes it."""
+    arbiter = Arbiter()
+    arbiter.endpoint = DEFAULT_ENDPOINT_DEALER
+
+    with caplog.at_level(logging.ERROR, logger="circus"):
+        started = use_this_python(watcher=Watcher("python"), arbiter=arbiter)
+
+    assert started is False
+    (record,) = caplog.records
+    said = "cannot start web: circusd listens on tcp://127.0.0.1:5555, where any local user"
+    assert record.getMessage().startswith(said)
+    assert "start the circus.ini that includes this file" in record.getMessage()
 
 
 def test_the_parsers_own_name_is_no_variable() -> None:

@@ -127,6 +127,14 @@ def test_the_committed_bundle_has_no_fault(capsys: pytest.CaptureFixture[str]) -
             "[plugin:p] in circus.ini: unknown option 'watchdgo'; did you mean 'watchdog'?",
         ),
         ("[env:web]\nHOSPITAL_HEARTBEAT_DIR = no/beats", "cannot keep heartbeat files in "),
+        (
+            "[watcher:w]\ncmd = sh -c hospital.serving.worker\n[env:w]\nHOSPITAL_CACHE_TLT = 5",
+            "[env:w] in circus.ini: unknown variable ",
+        ),
+        (
+            f"[watcher:w]\ncmd = {BIN}/hospital-serve\n[env:w]\nHOSPITAL_CACHE_TTL = soon",
+            "[env:w] in circus.ini: HOSPITAL_CACHE_TTL",
+        ),
     ],
 )
 def test_each_fault_refuses_the_start(
@@ -242,7 +250,7 @@ def test_all_faults_are_told_at_once(made: Set, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (None, "no such configuration: circus.ini; run it from the root of the checkout"),
+        (None, "no such configuration: circus.ini; name the circus.ini of a set; "),
         ("[circus\n", "the configuration cannot be read: circus.ini: "),
         ("[circus]\ncheck_delay = soon\n", "the configuration cannot be read: circus.ini: "),
     ],
