@@ -6,7 +6,7 @@ Rule: no I/O here, and the clock is passed in.
 from collections.abc import Iterator
 from typing import Any
 
-SLOW_S = 0.25
+SLOW_S = 0.1
 """A head that takes longer than this may have to make room."""
 
 SILENT_S = 0.05
