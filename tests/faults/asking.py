@@ -4,14 +4,13 @@ import re
 import signal
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
-from types import TracebackType
-from typing import Self
+
+from tests.faults.beside import Beside
 
 Address = tuple[str, int]
 
@@ -49,7 +48,7 @@ def exchange(address: Address, request: bytes, *, timeout_s: float = 10.0) -> by
     return received
 
 
-class Probes:
+class Probes(Beside):
     """Ask again and again, each time on a connection of its own, as a load balancer does.
 
     Attributes:
@@ -58,34 +57,19 @@ class Probes:
     """
 
     def __init__(self, address: Address, *, pause_s: float = 0.05, timeout_s: float = 5.0) -> None:
+        super().__init__(pause_s)
         self._address = address
-        self._pause_s = pause_s
         self._timeout_s = timeout_s
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
         self.took_s: list[float] = []
         self.failed = 0
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._over.wait(self._pause_s):
-            answer = ask(self._address, timeout_s=self._timeout_s)
-            if answer is None or answer.status != 200:
-                self.failed += 1
-            else:
-                self.took_s.append(answer.took_s)
+    def look(self) -> None:
+        """Ask once."""
+        answer = ask(self._address, timeout_s=self._timeout_s)
+        if answer is None or answer.status != 200:
+            self.failed += 1
+        else:
+            self.took_s.append(answer.took_s)
 
     @property
     def slowest_s(self) -> float:

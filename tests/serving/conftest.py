@@ -211,6 +211,23 @@ class Worker:
         self.address = address
         self.folder = folder
 
+    def is_cut_while_dripping(self, begin: bytes, drop: bytes, timeout_s: float) -> bool:
+        """Tell whether a client that sends *begin*, and *drop* now and then, is sent away."""
+        end = time.monotonic() + timeout_s
+        with closing(self.connect()) as connection:
+            connection.sendall(begin)
+            connection.settimeout(0.1)
+            while time.monotonic() < end:
+                try:
+                    connection.sendall(drop)
+                    if connection.recv(1) == b"":
+                        return True
+                except TimeoutError:
+                    continue
+                except OSError:
+                    return True
+        return False
+
     def connect(self) -> socket.socket:
         family = socket.AF_UNIX if isinstance(self.address, str) else socket.AF_INET
         connection = socket.socket(family)

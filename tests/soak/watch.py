@@ -1,14 +1,12 @@
 """What circusd, the guard and the workers hold, looked at again and again."""
 
 import statistics
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 from tests.faults import processes
+from tests.faults.beside import Beside
 from tests.faults.bundle import Bundle
 
 PAUSE_S = 0.5
@@ -65,39 +63,25 @@ def _middle(samples: Sequence[Sample]) -> Sample:
     )
 
 
-class Watch:
+class Watch(Beside):
     """Looks on from a thread of its own while the block runs."""
 
     def __init__(self, bundle: Bundle) -> None:
+        super().__init__(PAUSE_S)
         self._bundle = bundle
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
         self.samples: dict[str, list[Sample]] = {"circusd": [], "guard": [], "largest worker": []}
         self.most_processes = 0
         self.workers: set[int] = set()
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._over.wait(PAUSE_S):
-            tree = self._bundle.tree()
-            workers = self._bundle.workers()
-            self.most_processes = max(self.most_processes, len(tree))
-            self.workers |= workers
-            self._look("circusd", {self._bundle.circusd.pid})
-            self._look("guard", {self._bundle.guard()} - {0})
-            self._look("largest worker", workers)
+    def look(self) -> None:
+        """Take a sample of each."""
+        tree = self._bundle.tree()
+        workers = self._bundle.workers()
+        self.most_processes = max(self.most_processes, len(tree))
+        self.workers |= workers
+        self._look("circusd", {self._bundle.circusd.pid})
+        self._look("guard", {self._bundle.guard()} - {0})
+        self._look("largest worker", workers)
 
     def _look(self, name: str, pids: set[int]) -> None:
         seen = [(pid, stat) for pid in pids if (stat := processes.stat(pid)) is not None]
