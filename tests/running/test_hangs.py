@@ -106,7 +106,7 @@ def test_all_kinds_of_hangs_at_once(make_wards: MakeExecutor, write_checks: Writ
     for kind in HANGS:
         assert outcomes[kind].reason.startswith("timed out after 1 s at ")
         # Who was in the ward of the one that holds the lock gets that wait back.
-        assert 0.9 < outcomes.pop(kind).duration_s < 2.5
+        assert abs(outcomes.pop(kind).duration_s - 1.0) < 0.7
     assert {outcome.status for outcome in outcomes.values()} == {Status.PASS}
     assert max(told[name] for name in outcomes) < 3.0
     assert isinstance(executor, WardExecutor)

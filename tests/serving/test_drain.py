@@ -370,8 +370,8 @@ def test_an_orphan_lets_go_of_the_port_at_once_and_ends_in_a_second(
             state = Path(f"/proc/{pid}/stat")
             return not state.exists() or state.read_text().split(") ")[1][0] == "Z"
 
-        template.wait_for(lambda: gone() or not holds_a_listening_socket(pid), timeout_s=3.0)
-        template.wait_for(gone, timeout_s=4.0)  # the graceful timeout is 10 s
+        template.wait_for(lambda: gone() or not holds_a_listening_socket(pid), timeout_s=0.8)
+        template.wait_for(gone, timeout_s=2.0)
     if request_in_flight:
         assert b"" == answer.result()
 
