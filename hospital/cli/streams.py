@@ -134,3 +134,19 @@ def fill_closed_descriptors() -> None:
                 os.close(opened)
         if getattr(sys, name) is None:
             setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - lives as long as the process
+
+
+def drop_what_cannot_be_written() -> None:
+    """Forget what the standard streams hold and cannot write, as the last thing of a process.
+
+    The interpreter would try again at its end, complain, and give the process an exit code of
+    its own (120).
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with suppress(OSError, ValueError):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream.fileno())
+                os.close(nowhere)

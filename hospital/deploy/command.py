@@ -198,10 +198,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run() -> NoReturn:
     """Be the command ``hospital-deploy``."""
-    from hospital.cli.streams import fill_closed_descriptors
+    from hospital.cli.streams import drop_what_cannot_be_written, fill_closed_descriptors
 
     fill_closed_descriptors()
-    sys.exit(main())
+    try:
+        code = main()
+    finally:
+        drop_what_cannot_be_written()
+    sys.exit(code)
 
 
 if __name__ == "__main__":

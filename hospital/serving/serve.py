@@ -23,6 +23,7 @@ def run() -> NoReturn:
 
     monkey.patch_all()
 
+    from hospital.cli.streams import drop_what_cannot_be_written
     from hospital.running.import_path import import_from_here
     from hospital.running.sweep import adopt_orphans
     from hospital.serving import lifetime
@@ -37,6 +38,7 @@ def run() -> NoReturn:
     from hospital import logs
 
     logs.flush()
+    drop_what_cannot_be_written()
     sys.exit(code)
 
 

@@ -243,9 +243,15 @@ def test_a_python_that_was_started_by_a_relative_path_is_named_absolute(tmp_path
 def test_nobody_there_to_read_is_no_reason_to_fail(tmp_path: Path, redirection: str) -> None:
     """The set is written all the same, and no traceback stands anywhere."""
     command = f"{sys.executable} -m hospital.deploy render --output {tmp_path}/set {redirection}"
+    environment = {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
     result = subprocess.run(
-        ["sh", "-c", command], capture_output=True, text=True, check=False, timeout=30
+        ["sh", "-c", command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
     )
 
     assert (0, "") == (result.returncode, result.stderr)
