@@ -35,15 +35,19 @@ def _leave_folder(namespace: dict[str, Any]) -> None:
     folder.cleanup()
 
 
+# Two stars are one level deep for Sybil: a level is a pattern.
+PAGES = ["README.md", "docs/*.md", "docs/*/*.md"]
+MODULES = ["hospital/*.py", "hospital/*/*.py", "hospital/*/*/*.py", "hospital/*/*/*/*.py"]
+
 _PAGES = Sybil(
     parsers=[PythonCodeBlockParser()],
-    patterns=["README.md", "docs/**.md"],
+    patterns=PAGES,
     setup=_enter_folder,
     teardown=_leave_folder,
 )
 _DOCSTRINGS = Sybil(
     parsers=[DocTestParser()],
-    patterns=["hospital/**.py"],
+    patterns=MODULES,
     document_types={".py": PythonDocStringDocument},
 )
 pytest_collect_file = (_PAGES + _DOCSTRINGS).pytest()

@@ -186,3 +186,24 @@ def test_a_skip_is_a_failure_on_ci(tmp_path: Path, ci: str, code: int) -> None:
 
     assert code == result.returncode, result.stdout + result.stderr
     assert "no such program" in result.stdout
+
+
+def test_every_page_and_module_is_looked_through_for_examples(
+    request: pytest.FixtureRequest,
+) -> None:
+    """The patterns of conftest.py reach each of them, however deep it lies."""
+    plugins = (
+        str(getattr(each, "__file__", "")) for each in request.config.pluginmanager.get_plugins()
+    )
+    assert str(ROOT / "conftest.py") in plugins
+    source = (ROOT / "conftest.py").read_text()
+    patterns = re.findall(r'"((?:docs|hospital|README)[^"]*\.(?:md|py))"', source)
+
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    missed = [
+        str(path.relative_to(ROOT))
+        for path in [*pages, *SOURCES]
+        if not any(path.relative_to(ROOT).match(pattern) for pattern in patterns)
+    ]
+
+    assert [] == missed

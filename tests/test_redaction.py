@@ -114,10 +114,10 @@ def test_a_clean_line_is_one_line(text: str) -> None:
 
 def test_text_of_50_mb_is_cut_at_once() -> None:
     """A flood costs no time, and says that it was cut."""
-    began = time.perf_counter()
+    began = time.thread_time()
     shown = clean("x" * 50_000_000)
 
-    assert time.perf_counter() - began < 1
+    assert time.thread_time() - began < 1
     assert len(shown) == LONGEST
     assert shown.endswith(" … [cut from 50000000 characters]")
 
@@ -137,10 +137,10 @@ def test_text_of_50_mb_is_cut_at_once() -> None:
 )
 def test_no_text_takes_long(text: str) -> None:
     """Patterns read each character a bounded number of times."""
-    began = time.perf_counter()
+    began = time.thread_time()
     clean(text)
 
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5
 
 
 def test_a_secret_at_the_cut_does_not_stay() -> None:
