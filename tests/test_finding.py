@@ -234,7 +234,7 @@ MISTYPED = {
     "  ": "an empty name: write a dotted name, a file or a folder",
     "a\0b": "'ab' is no name: it holds a NUL character",
     "sh\nop": "no module named 'sh op'; did you mean 'shop'?",
-    "../../../../nowhere.py": "no file or folder '../../../../nowhere.py'",
+    "../nowhere.py": "no file or folder '../nowhere.py'",
     "/": "'/' is the root of all folders; name the one of the checks",
     "\udce9\u202e": "no module named '\ufffd'",
 }
