@@ -96,9 +96,9 @@ def socket_of(site: Site) -> dict[str, str]:
     """Return the options of the socket that the workers share, as texts."""
     if site.socket:
         umask = 0o777 - site.socket_mode  # circus reads it as decimal
-        return {"path": site.socket, "umask": str(umask), "replace": "True"}
+        return {"path": site.socket, "umask": str(umask), "replace": "True", "backlog": "4096"}
     family = {"family": "AF_INET6"} if ":" in site.host else {}
-    return {"host": site.host, "port": str(site.port), **family}
+    return {"host": site.host, "port": str(site.port), **family, "backlog": "4096"}
 
 
 def plugin_of(site: Site) -> dict[str, str]:

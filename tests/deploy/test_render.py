@@ -88,7 +88,7 @@ def test_signs_that_mean_nothing_to_circus_are_kept(tmp_path: Path, value: str) 
     [
         ("numprocesses = 2", "numprocesses = 3", "watchers hospital-web numprocesses"),
         ("numprocesses = 2", "numproceses = 2", "sections watcher:hospital-web"),
-        ("port = 2014", "port = 2014 ; x\nbacklog = 1", "sections socket:hospital-web"),
+        ("port = 2014", "port = 2014 ; x\ninterface = lo", "sections socket:hospital-web"),
         ("port = 2014", "port = 02014", "sockets hospital-web port"),
         ("umask = 077", "umask = 77 ", ""),
         ("umask = 077", "umask = 022", "[circus] umask"),

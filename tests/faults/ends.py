@@ -23,6 +23,7 @@ from tests.faults.waiting import poll, seconds_until
 BACK_S = 2.0
 WATCHDOG_S = 3
 SPARE_S = 2.0
+GOING_S = 3.0
 
 
 def worker_killed(scene: Scene) -> Iterator[Figure]:
@@ -230,6 +231,9 @@ def _reloads(bundle: Bundle, name: str, source: str, breaks: dict[str, str]) -> 
         with Probes(bundle.address) as probes:
             bundle.control("reload", "hospital-web")
             bundle.control("status")
+        end = time.monotonic() + GOING_S  # a new one that is refused may drain
+        while sorted(bundle.workers()) != sorted(before) and time.monotonic() < end:
+            time.sleep(0.05)
         yield exactly(f"{what}: the old workers go on", sorted(before), sorted(bundle.workers()))
         # With checks the probes see them fail, and that is as it should be.
         lost = probes.failed if name == "beside.py" else 0
