@@ -252,10 +252,10 @@ class Care:
 
     def _fail(self, cause: str) -> None:
         self._look()
-        self._crashes.failed(cause)
         if self._last_failure_s == _NEVER:
             self._watcher.loop.call_later(_LOOK_S, self._look_on)
         self._last_failure_s = self._clock()
+        self._crashes.failed(cause, self._last_failure_s)
 
     def _look_on(self) -> None:
         self._look()

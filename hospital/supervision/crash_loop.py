@@ -17,26 +17,29 @@ class CrashLoop:
 
     circusd replaces a dead process at each check, all of a watcher at once. What is replaced too
     fast therefore waits by itself before it begins; this says how long. From the first failure on
-    at most one process a second begins, and with each further failure fewer. Of more than 60
-    processes, whose round takes longer than anybody waits, 60 s are the time for all of them.
+    at most one process a second begins, and with each further failure fewer; the pause counts from
+    the failure, since how long the dead one took to begin differs by the load of the machine. Of
+    more than 60 processes, whose round takes longer than anybody waits, 60 s are the time for all
+    of them.
 
     >>> loop = CrashLoop()
     >>> loop.begins(now_s=0.0)
     0.0
-    >>> loop.failed("exit code 1")
-    >>> loop.begins(now_s=0.25)
+    >>> loop.failed("exit code 1", now_s=0.25)
+    >>> loop.begins(now_s=0.5)
     0.75
     """
 
     def __init__(self) -> None:
         self.failures = 0
         self.cause = ""
-        self._last_begin_s = float("-inf")
+        self._last_s = float("-inf")  # of the last beginning, or of the last failure if later
 
-    def failed(self, cause: str) -> None:
-        """Count one that died young, and remember why."""
+    def failed(self, cause: str, now_s: float) -> None:
+        """Count one that died young, and remember why and when."""
         self.failures += 1
         self.cause = cause
+        self._last_s = max(self._last_s, now_s)
 
     def is_over(self) -> None:
         """Begin anew: one that began after the last failure has done well."""
@@ -54,14 +57,12 @@ class CrashLoop:
             0 to 15 s, or a second for each process if that is more; 60 s at most.
         """
         if not self.failures:
-            self._last_begin_s = now_s
+            self._last_s = now_s
             return 0.0
         longest_s = min(max(LONGEST_PAUSE_S, processes * FIRST_PAUSE_S), LONGEST_DELAY_S)
-        begin_s = max(
-            now_s, self._last_begin_s + min(pause_s(self.failures), longest_s / processes)
-        )
-        self._last_begin_s = min(begin_s, now_s + longest_s)
-        return self._last_begin_s - now_s
+        begin_s = max(now_s, self._last_s + min(pause_s(self.failures), longest_s / processes))
+        self._last_s = min(begin_s, now_s + longest_s)
+        return self._last_s - now_s
 
 
 def pause_s(failures: int) -> float:

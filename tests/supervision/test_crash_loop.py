@@ -24,7 +24,7 @@ def begun(processes: int, until_s: float) -> list[float]:
         dead = [each for each in dying_s if each <= now_s]
         dying_s = [each for each in dying_s if each > now_s]
         for _ in dead:
-            loop.failed("exit code 1")
+            loop.failed("exit code 1", now_s)
         for _ in dead:
             begin_s = now_s + loop.begins(now_s, processes)
             begun_s.append(begin_s)
@@ -58,7 +58,7 @@ def test_after_the_first_round_one_process_a_second_begins_at_most(processes: in
 def test_nobody_is_told_to_wait_longer_than_it_does(processes: int) -> None:
     """However many the watcher has: each waits out the time that the log names."""
     loop = CrashLoop()
-    loop.failed("exit code 1")
+    loop.failed("exit code 1", 0.0)
 
     delays_s = [loop.begins(0.0, processes) for _ in range(processes)]
 
@@ -67,11 +67,20 @@ def test_nobody_is_told_to_wait_longer_than_it_does(processes: int) -> None:
     assert pytest.approx(delays_s, abs=0.01) == told
 
 
+def test_the_pause_counts_from_the_failure() -> None:
+    """One that took long to begin, on a busy machine, is not followed at once."""
+    loop = CrashLoop()
+    loop.begins(0.0)
+    loop.failed("exit code 1", 0.75)
+
+    assert 1.75 == 1.0 + loop.begins(1.0)
+
+
 def test_after_the_end_of_a_crash_loop_nobody_waits() -> None:
     """The next failure is the first again."""
     loop = CrashLoop()
     for _ in range(9):
-        loop.failed("exit code 1")
+        loop.failed("exit code 1", 0.0)
     loop.begins(0.0)
 
     loop.is_over()
