@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -56,12 +57,14 @@ def links_of(page: Path) -> Iterator[tuple[str, Path, str]]:
 
 
 @pytest.mark.parametrize("page", WITH_TRANSCRIPTS, ids=name_of)
-def test_the_transcripts_of(page: Path, tmp_path: Path) -> None:
+def test_the_transcripts_of(page: Path) -> None:
     """Each command prints what the page says that it prints."""
     if "curl " in page.read_text() and shutil.which("curl") is None:
         pytest.skip("curl is missing; enable this test with: apt-get install curl")
 
-    faults = play(page, tmp_path)
+    # a short name, as sockets lie deep in it
+    with TemporaryDirectory(prefix="docs-", ignore_cleanup_errors=True) as folder:
+        faults = play(page, Path(folder))
 
     assert not faults, "\n\n".join(faults)
 

@@ -235,7 +235,7 @@ class Shell:
 def play(page: Path, folder: Path) -> list[str]:
     """Run the transcripts of *page* in *folder*, and return what is not as documented."""
     text = page.read_text()
-    faults = []
+    faults: list[str] = []
     shell = Shell(folder)
     try:
         if "deploy/circus.ini" in text:
@@ -248,7 +248,10 @@ def play(page: Path, folder: Path) -> list[str]:
             if block.language != "console":
                 continue
             for step in steps_of(block):
-                printed = shell.run(step)
+                try:
+                    printed = shell.run(step)
+                except TimeoutError as error:
+                    raise TimeoutError("\n".join([str(error), *faults])) from None
                 if not is_as_documented(step.printed, printed):
                     place = f"{page.name}:{step.line}: $ {step.command}"
                     faults.append(
